@@ -1,0 +1,14 @@
+# libtorch from the pinned wheel in .venv (tools/setup makes it). find_package(Torch) would demand a CUDA toolkit.
+file(GLOB ANNEAL_TORCH ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
+if(NOT EXISTS "${ANNEAL_TORCH}/lib/libtorch_cpu.so")
+  message(FATAL_ERROR "no torch in .venv; run tools/setup first")
+endif()
+foreach(name c10 torch_cpu)
+  add_library(${name} SHARED IMPORTED)
+  set_target_properties(${name} PROPERTIES IMPORTED_LOCATION ${ANNEAL_TORCH}/lib/lib${name}.so)
+endforeach()
+add_library(anneal_torch INTERFACE)
+# After the system's folders, because the wheel brings its own copy of fmt, of another version than Debian's library.
+target_compile_options(anneal_torch INTERFACE "SHELL:-idirafter ${ANNEAL_TORCH}/include")
+target_compile_definitions(anneal_torch INTERFACE AT_PER_OPERATOR_HEADERS)
+target_link_libraries(anneal_torch INTERFACE torch_cpu c10)

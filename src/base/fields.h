@@ -1,0 +1,41 @@
+// The one list of a component's options. A struct names its fields once in
+//   static void fields(auto& self, auto field) { field("name", self.member, "Help.", FieldTraits{...}); }
+// and flags, JSON keys, --help and docs/config_reference.md all come from that list.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "base/error.h"
+
+namespace anneal {
+
+struct FieldTraits {
+  std::vector<std::string_view> choices;  // of a string field; empty: any text
+  double minimum = -std::numeric_limits<double>::infinity();
+  double maximum = std::numeric_limits<double>::infinity();
+  bool exclusive_minimum = false;
+  bool exclusive_maximum = false;
+  bool json_text = false;       // a string field that holds JSON; --config may give the value itself
+  std::string_view later = {};  // what it belongs to, while that part is not built: giving it is refused
+};
+
+// Calls visit(name, value, help, traits) for every field of `options`, in declaration order.
+// A field whose type has a `fields` list of its own is a group: its fields are visited in its place.
+template <class Options, class Visit>
+void for_each_field(Options& options, Visit& visit) {
+  std::remove_const_t<Options>::fields(
+      options, [&](std::string_view name, auto& value, std::string_view help, const FieldTraits& traits = {}) {
+        using Value = std::remove_cvref_t<decltype(value)>;
+        if constexpr (requires(Value& nested) { Value::fields(nested, [](auto&&...) {}); })
+          for_each_field(value, visit);
+        else
+          visit(name, value, help, traits);
+      });
+}
+
+}  // namespace anneal

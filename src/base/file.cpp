@@ -1,0 +1,143 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace anneal {
+namespace {
+
+constexpr std::size_t kWriteBufferBytes = 1 << 20;
+
+[[noreturn]] void io_error(const std::string& action, const std::filesystem::path& path, ExitCode code) {
+  const int error = errno;
+  std::string remedy = "check the path and its permissions";
+  if (error == ENOSPC || error == EDQUOT) {
+    code = ExitCode::kResources;
+    remedy = "free disk space, or name another folder";
+  }
+  fail(code, "cannot " + action + ": " + std::strerror(error), path.string(), remedy);
+}
+
+int open_for_reading(const std::filesystem::path& path, ExitCode code) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) io_error("read the file", path, code);
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || S_ISDIR(status.st_mode)) {
+    ::close(descriptor);
+    errno = EISDIR;
+    io_error("read the file", path, code);
+  }
+  return descriptor;
+}
+
+void write_all(int descriptor, std::string_view bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) io_error("write", path, ExitCode::kResources);
+    bytes.remove_prefix(count);
+  }
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, ExitCode code) {
+  const int descriptor = open_for_reading(path, code);
+  std::string text;
+  std::string chunk(kWriteBufferBytes, '\0');
+  ssize_t count = 0;
+  while ((count = ::read(descriptor, chunk.data(), chunk.size())) > 0) text.append(chunk.data(), count);
+  ::close(descriptor);
+  if (count < 0) io_error("read the file", path, code);
+  return text;
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path, ExitCode code) {
+  const int descriptor = open_for_reading(path, code);
+  struct stat status {};
+  ::fstat(descriptor, &status);
+  const auto size = static_cast<std::size_t>(status.st_size);
+  // Writable but private: tensors over the mapping may be handed to interfaces that want a mutable pointer.
+  void* start = size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
+  ::close(descriptor);
+  if (start == MAP_FAILED) io_error("map the file", path, code);
+  bytes_ = {static_cast<const std::byte*>(start), size};
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), partial_(path_.string() + ".partial." + std::to_string(::getpid())) {
+  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) io_error("create the file", partial_, ExitCode::kUsage);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(partial_.c_str());
+}
+
+void AtomicFile::append(std::string_view bytes) {
+  if (buffer_.size() + bytes.size() > kWriteBufferBytes) flush();
+  if (bytes.size() < kWriteBufferBytes) {
+    buffer_ += bytes;
+    return;
+  }
+  write_all(descriptor_, bytes, partial_);
+}
+
+void AtomicFile::flush() {
+  write_all(descriptor_, buffer_, partial_);
+  buffer_.clear();
+}
+
+void AtomicFile::commit() {
+  flush();
+  if (::fsync(descriptor_) != 0) io_error("make durable", partial_, ExitCode::kResources);
+  if (::rename(partial_.c_str(), path_.c_str()) != 0) io_error("rename", path_, ExitCode::kResources);
+  ::close(std::exchange(descriptor_, -1));
+  sync_folder(path_.parent_path());
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.append(bytes);
+  file.commit();
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) io_error("open the folder", folder, ExitCode::kResources);
+  const int result = ::fsync(descriptor);
+  ::close(descriptor);
+  if (result != 0) io_error("make durable", folder, ExitCode::kResources);
+}
+
+std::string sha256_hex(std::string_view bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int digest_bytes = 0;
+  EVP_Digest(bytes.data(), bytes.size(), digest, &digest_bytes, EVP_sha256(), nullptr);
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string hex;
+  for (unsigned int index = 0; index < digest_bytes; ++index) {
+    hex += kHex[digest[index] >> 4];
+    hex += kHex[digest[index] & 15];
+  }
+  return hex;
+}
+
+std::string sha256_hex_of_file(const std::filesystem::path& path, ExitCode code) {
+  return sha256_hex(MappedFile(path, code).text());
+}
+
+}  // namespace anneal

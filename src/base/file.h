@@ -1,0 +1,57 @@
+// Whole files: read, map, write atomically. All errors are UserErrors that name the path.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace anneal {
+
+// Throws UserError(code) when the file is missing or unreadable.
+std::string read_file(const std::filesystem::path& path, ExitCode code);
+
+// A read-only memory map, private to the process. An empty file gives an empty span.
+class MappedFile {
+ public:
+  MappedFile(const std::filesystem::path& path, ExitCode code);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::span<const std::byte> bytes() const { return bytes_; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+// Readers see the old file or the whole new one. Without commit() nothing is left behind.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);  // opens "<path>.partial.<pid>" in the same folder
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void append(std::string_view bytes);
+  void commit();  // flush, fsync, rename; call once, last
+
+ private:
+  void flush();
+  int descriptor_;
+  std::filesystem::path path_, partial_;
+  std::string buffer_;
+};
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+// Makes renames and new names inside `folder` durable.
+void sync_folder(const std::filesystem::path& folder);
+
+// 64 lower-case hex digits.
+std::string sha256_hex(std::string_view bytes);
+std::string sha256_hex_of_file(const std::filesystem::path& path, ExitCode code);
+
+}  // namespace anneal

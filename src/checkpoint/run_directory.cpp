@@ -1,0 +1,122 @@
+#include "checkpoint/run_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/json.h"
+
+namespace anneal {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr const char* kPrefix = "checkpoint-";
+
+bool holds_a_run(const fs::path& path) { return fs::exists(path / "run_config.json"); }
+
+void write_manifest(const fs::path& folder, std::int64_t step) {
+  Json files = Json::object();
+  for (const auto& entry : fs::directory_iterator(folder))
+    files[entry.path().filename().string()] = {{"size", entry.file_size()},
+                                               {"sha256", sha256_hex_of_file(entry.path(), ExitCode::kModel)}};
+  const Json manifest = {{"version", 1}, {"step", step}, {"files", files}, {"complete", true}};
+  write_file_atomically(folder / "manifest.json", manifest.dump(2) + "\n");
+}
+
+// The step of a complete checkpoint folder, or -1.
+std::int64_t step_of(const fs::path& folder) {
+  const auto name = folder.filename().string();
+  std::int64_t step = -1;
+  if (name.rfind(kPrefix, 0) != 0 || !fs::exists(folder / "manifest.json")) return -1;
+  const char* begin = name.data() + std::strlen(kPrefix);
+  const auto result = std::from_chars(begin, name.data() + name.size(), step);
+  return result.ec == std::errc() && result.ptr == name.data() + name.size() ? step : -1;
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error)
+    fail(ExitCode::kUsage, "cannot make the folder: " + error.message(), path.string(),
+         "name another folder with --results_dir");
+}
+
+}  // namespace
+
+std::string default_run_name(const std::string& model_id) {
+  std::error_code error;
+  std::string name;
+  if (fs::is_directory(model_id)) name = fs::canonical(model_id, error).filename().string();
+  if (name.empty()) name = model_id;
+  std::replace(name.begin(), name.end(), '/', '-');
+  for (char& c : name)
+    if (std::strchr("\\:*?\"<>|", c) != nullptr || static_cast<unsigned char>(c) < 32) c = '_';
+  name.erase(0, name.find_first_not_of(".-"));
+  return name.empty() ? "run" : name;
+}
+
+RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run) {
+  make_folder(results_dir);
+  path_ = results_dir / run_name;
+  for (int number = 2; new_run && holds_a_run(path_); ++number)
+    path_ = results_dir / (run_name + "-" + std::to_string(number));
+  make_folder(path_);
+  const auto lock_path = path_ / ".lock";
+  lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_ < 0)
+    fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
+         "name another folder with --results_dir");
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
+    fail(ExitCode::kUsage, "another run is working there", path_.string(),
+         "wait for it, or give --run_name another name");
+  if (holds_a_run(path_))
+    fail(ExitCode::kUsage, "a run lies there already", path_.string(),
+         "give --new_run for a folder beside it, or --run_name another name");
+}
+
+RunDirectory::~RunDirectory() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void RunDirectory::save_checkpoint(std::int64_t step, std::int64_t keep,
+                                   const std::function<void(const fs::path&)>& write) {
+  const std::string name = kPrefix + std::to_string(step);
+  const auto partial = path_ / (name + ".tmp-" + std::to_string(::getpid()));
+  fs::remove_all(partial);
+  fs::create_directory(partial);
+  try {
+    write(partial);
+    write_manifest(partial, step);
+    sync_folder(partial);
+    fs::rename(partial, path_ / name);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(partial, ignored);
+    throw;
+  }
+  sync_folder(path_);
+  for (const char* pointer : {"latest", "best"}) write_file_atomically(path_ / pointer, name + "\n");
+  rotate(step, keep);
+}
+
+void RunDirectory::rotate(std::int64_t newest, std::int64_t keep) {
+  std::vector<std::int64_t> steps;
+  for (const auto& entry : fs::directory_iterator(path_))
+    if (const auto step = step_of(entry.path()); step >= 0 && step != newest) steps.push_back(step);
+  std::sort(steps.rbegin(), steps.rend());
+  for (std::size_t index = std::max<std::int64_t>(keep - 1, 0); index < steps.size(); ++index) {
+    // Renamed first: a folder that is half deleted must not look like a checkpoint.
+    const auto name = kPrefix + std::to_string(steps[index]);
+    const auto trash = path_ / (".trash-" + name);
+    fs::rename(path_ / name, trash);
+    fs::remove_all(trash);
+  }
+}
+
+}  // namespace anneal

@@ -1,0 +1,129 @@
+#include "commands/command_line.h"
+
+#include <cstdio>
+#include <vector>
+
+#include "base/options.h"
+#include "commands/engine_loader.h"
+#include "commands/prepare_command.h"
+#include "commands/tokenize_command.h"
+#include "engine/train_request.h"
+
+namespace anneal {
+namespace {
+
+using Arguments = std::span<const std::string>;
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(const char* name, Arguments);
+  OptionTable (*options)();  // over defaults; for --help and the reference
+};
+
+// Parses and checks the options of a command, then runs it: run(options, names given). With --print_config it only
+// prints the options.
+template <class Options, class Run>
+int parse_and_run(const char* command, Arguments arguments, const Run& run) {
+  std::vector<std::string> kept;
+  bool prints_config = false;
+  for (const auto& argument : arguments)
+    if (argument == "--print_config" || argument == "--print-config")
+      prints_config = true;
+    else
+      kept.push_back(argument);
+  Options options;
+  OptionTable table(options);
+  std::vector<Problem> problems;
+  std::vector<std::string> warnings;
+  const auto given = table.parse(kept, problems, warnings);
+  options.complete(given, problems);
+  for (const auto& warning : warnings) std::fprintf(stderr, "anneal %s: warning: %s\n", command, warning.c_str());
+  if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
+  if (prints_config) {
+    std::printf("%s\n", table.to_json().dump(2).c_str());
+    return 0;
+  }
+  return run(options, given);
+}
+
+// The engine's commands: the options are checked here, before torch is loaded.
+template <class Options>
+int parse_and_run_in_engine(const char* command, Arguments arguments) {
+  return parse_and_run<Options>(command, arguments, [&](Options& options, const std::set<std::string>& given) {
+    return run_in_engine(command, Json({{"options", OptionTable(options).to_json()}, {"given", given}}).dump());
+  });
+}
+
+template <class Options>
+OptionTable default_options() {
+  static Options options;
+  return OptionTable(options);
+}
+
+constexpr Command kCommands[] = {
+    {"train", "Fine-tune a model: a LoRA adapter, or all weights.", parse_and_run_in_engine<TrainRequest>,
+     default_options<TrainRequest>},
+    {"prepare", "Build the data of a run, and show samples as the model will see them.",
+     [](const char* name, Arguments arguments) { return parse_and_run<PrepareOptions>(name, arguments, run_prepare); },
+     default_options<PrepareOptions>},
+    {"score", "The likelihood that a model gives to the samples of a file.", parse_and_run_in_engine<ScoreRequest>,
+     default_options<ScoreRequest>},
+    {"tokenize", "Ids and pieces of each line of standard input.",
+     [](const char* name, Arguments arguments) { return parse_and_run<TokenizeOptions>(name, arguments, run_tokenize); },
+     default_options<TokenizeOptions>},
+};
+
+int print_reference() {
+  std::printf("# Configuration reference\n\n"
+              "Made by `tools/make_docs` from the options that the program declares. Each is a flag, and a key of a\n"
+              "`--config FILE.json`. `--help` and `--print_config` go with every command.\n");
+  for (const auto& command : kCommands)
+    std::printf("\n## anneal %s\n\n%s\n\n| flag | type | default | meaning |\n|---|---|---|---|\n%s", command.name,
+                command.summary, command.options().markdown_rows().c_str());
+  return 0;
+}
+
+void print_overview(std::FILE* to) {
+  std::fprintf(to, "anneal fine-tunes language models.\n\nUsage: anneal COMMAND [--flag value ...]\n\n");
+  for (const auto& command : kCommands) std::fprintf(to, "  %-10s %s\n", command.name, command.summary);
+  std::fprintf(to, "\nanneal COMMAND --help lists the flags of a command; anneal --version the version.\n");
+}
+
+void print_help(const Command& command) {
+  std::printf("anneal %s: %s\n\nFlags, with their defaults:\n%s", command.name, command.summary,
+              command.options().help().c_str());
+  std::printf("  --config text\n      A JSON file of the same names; flags override it.\n");
+}
+
+}  // namespace
+
+int run_command_line(Arguments arguments) {
+  if (arguments.empty()) {
+    print_overview(stderr);
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  const auto& name = arguments[0];
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_overview(stdout);
+    return 0;
+  }
+  if (name == "--version") {
+    std::printf("anneal %s\n", ANNEAL_VERSION);
+    return 0;
+  }
+  if (name == "docs") return print_reference();
+  for (const auto& command : kCommands) {
+    if (name != command.name) continue;
+    for (const auto& argument : arguments.subspan(1))
+      if (argument == "--help" || argument == "-h") {
+        print_help(command);
+        return 0;
+      }
+    return command.run(command.name, arguments.subspan(1));
+  }
+  print_overview(stderr);
+  fail(ExitCode::kUsage, "there is no command \"" + name + "\"", "", "take one of the commands above");
+}
+
+}  // namespace anneal

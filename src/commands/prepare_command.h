@@ -1,0 +1,44 @@
+// anneal prepare: builds the data of a run and shows samples as the model will see them.
+#pragma once
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/dataset_options.h"
+#include "data/example_options.h"
+
+namespace anneal {
+
+struct PrepareOptions {
+  DatasetOptions dataset;
+  ExampleOptions example;
+  std::int64_t seed = 16257;
+  std::string hf_model_id;
+  std::int64_t dataloader_num_workers = 4;
+  std::int64_t show = 0;
+  bool force = false;
+
+  static void fields(auto& c, auto field) {
+    field("dataset", c.dataset, "");
+    field("example", c.example, "");
+    field("seed", c.seed, "Seed of the split, unless split_seed is given.");
+    field("hf_model_id", c.hf_model_id,
+          "Folder of a model. With it the samples are shown as tokens, and checked for what would spoil a "
+          "training.");
+    field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize; 0: none.",
+          FieldTraits{.minimum = 0});
+    field("show", c.show, "How many training samples to print.", FieldTraits{.minimum = 0});
+    field("force", c.force, "Go on where the check of the samples refuses.");
+  }
+
+  void complete(const std::set<std::string>& given, std::vector<Problem>& problems) {
+    resolve(dataset, given);
+    dataset.validate(problems);
+  }
+};
+
+// Returns the exit code; problems are thrown as UserError.
+int run_prepare(PrepareOptions& options, const std::set<std::string>& given);
+
+}  // namespace anneal

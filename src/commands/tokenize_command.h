@@ -1,0 +1,34 @@
+// anneal tokenize: ids and pieces of each line of standard input.
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+
+namespace anneal {
+
+struct TokenizeOptions {
+  std::string hf_model_id;
+  bool json_lines = false;
+  bool add_special_tokens = true;
+  bool special_in_text = true;
+
+  static void fields(auto& c, auto field) {
+    field("hf_model_id", c.hf_model_id, "Folder that holds tokenizer.json.");
+    field("json_lines", c.json_lines, "Each input line is a JSON string instead of plain text.");
+    field("add_special_tokens", c.add_special_tokens,
+          "Add what the tokenizer puts around a text, such as BOS.");
+    field("special_in_text", c.special_in_text, "Text that equals a special token becomes that token.");
+  }
+
+  void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {
+    if (hf_model_id.empty())
+      problems.push_back({"no tokenizer is given", "--hf_model_id", "give the folder that holds tokenizer.json"});
+  }
+};
+
+// Returns the exit code; problems are thrown as UserError.
+int run_tokenize(TokenizeOptions& options, const std::set<std::string>& given);
+
+}  // namespace anneal

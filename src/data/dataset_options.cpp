@@ -1,0 +1,117 @@
+#include "data/dataset_options.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/json.h"
+#include "data/data_folder.h"
+#include "formats/utf8.h"
+
+namespace anneal {
+namespace {
+
+constexpr const char* kMappingFlag = "--hfdc_field_mapping";
+
+std::map<std::string, std::string> parse_mapping(const std::string& text, std::vector<Problem>& problems) {
+  if (text.empty()) return {};
+  std::map<std::string, std::string> mapping;
+  try {
+    const Json object = parse_json(text, kMappingFlag, ExitCode::kUsage);
+    const bool all_texts =
+        object.is_object() &&
+        std::all_of(object.begin(), object.end(), [](const Json& value) { return value.is_string(); });
+    if (!all_texts)
+      problems.push_back({"the mapping is not a JSON object of texts", kMappingFlag,
+                          R"(write '{"placeholder": "column"}')"});
+    else
+      mapping = object.get<std::map<std::string, std::string>>();
+  } catch (const UserError& error) {
+    problems.insert(problems.end(), error.problems().begin(), error.problems().end());
+  }
+  return mapping;
+}
+
+void check_ratio(double value, bool zero_allowed, const std::string& flag, std::vector<Problem>& problems) {
+  if (std::isfinite(value) && value <= 1 && (zero_allowed ? value >= 0 : value > 0)) return;
+  problems.push_back({"the ratio " + Json(value).dump() + " is out of range", flag,
+                      zero_allowed ? "give a value from 0 to 1" : "give a value above 0, at most 1"});
+}
+
+void check_text(const std::string& text, const std::string& flag, std::vector<Problem>& problems) {
+  if (const auto offset = find_invalid_utf8(text); offset != text.npos)
+    problems.push_back({"byte " + std::to_string(offset) + " is not UTF-8", flag, "give the text as UTF-8"});
+  if (text.find('\0') != text.npos) problems.push_back({"the text holds a NUL byte", flag, "remove it"});
+}
+
+}  // namespace
+
+void resolve(DatasetOptions& options, const std::set<std::string>& given) {
+  options.describes_dataset = std::any_of(given.begin(), given.end(),
+                                          [](const std::string& name) { return name.starts_with("hfdc_"); });
+  if (options.hfdc_dataset_name == kDefaultDataset) return;
+  if (!given.contains("hfdc_dataset_config")) options.hfdc_dataset_config.clear();
+  if (!given.contains("hfdc_field_mapping")) options.hfdc_field_mapping = "{}";
+}
+
+std::string describe(const DatasetOptions& options) {
+  std::string text;
+  const auto line = [&](const char* name, const std::string& value) {
+    text += std::string(name) + ": " + value + "\n";
+  };
+  line("dataset", options.hfdc_dataset_name);
+  line("config", options.hfdc_dataset_config.empty() ? "default" : options.hfdc_dataset_config);
+  line("split", options.hfdc_split);
+  line("train ratio", Json(options.hfdc_train_split_ratio).dump());
+  line("test share of the rest", Json(options.hfdc_val_test_split_ratio).dump());
+  line("input template", Json(options.hfdc_input_template).dump());
+  line("output template", Json(options.hfdc_output_template).dump());
+  line("field mapping", options.hfdc_field_mapping);
+  return text;
+}
+
+RowFormat row_format(const DatasetOptions& options, std::vector<Problem>& problems) {
+  const auto escapes = template_escapes_of(options.template_escapes);
+  RowFormat format;
+  format.input = Template::parse(options.hfdc_input_template, escapes, "--hfdc_input_template", problems);
+  format.output = Template::parse(options.hfdc_output_template, escapes, "--hfdc_output_template", problems);
+  auto mapping = parse_mapping(options.hfdc_field_mapping, problems);
+  for (const auto* fields : {&format.input.fields(), &format.output.fields()}) {
+    for (const auto& name : *fields) {
+      const auto mapped = mapping.find(name);
+      format.columns[name] = mapped == mapping.end() ? name : mapped->second;
+    }
+  }
+  for (const auto& [name, column] : mapping)
+    if (!format.columns.contains(name))
+      format.warnings.push_back("the mapping of \"" + name + "\" to \"" + column +
+                                "\" is not used by a template");
+  return format;
+}
+
+void DatasetOptions::validate(std::vector<Problem>& problems) const {
+  check_text(hfdc_dataset_name, "--hfdc_dataset_name", problems);
+  check_text(hfdc_dataset_config, "--hfdc_dataset_config", problems);
+  check_text(hfdc_split, "--hfdc_split", problems);
+  check_text(hfdc_input_template, "--hfdc_input_template", problems);
+  check_text(hfdc_output_template, "--hfdc_output_template", problems);
+  check_text(data_dir, "--data_dir", problems);
+  check_ratio(hfdc_train_split_ratio, false, "--hfdc_train_split_ratio", problems);
+  check_ratio(hfdc_val_test_split_ratio, true, "--hfdc_val_test_split_ratio", problems);
+  if (hfdc_split.empty() || hfdc_split.find_first_of("[]+%") != hfdc_split.npos)
+    problems.push_back({"\"" + hfdc_split + "\" is not the name of a split", "--hfdc_split",
+                        "name one split, such as train; slices and sums are not supported"});
+  const auto format = row_format(*this, problems);
+  if (format.output.fields().empty())
+    problems.push_back({"the template holds no {column}, so every sample would have the same output",
+                        "--hfdc_output_template",
+                        "name the column with the text to learn, such as {output}"});
+  if (hfdc_dataset_name.find('\0') != hfdc_dataset_name.npos) return;
+  try {
+    sanitized_component(hfdc_dataset_name, '_', "--hfdc_dataset_name");
+    if (!hfdc_dataset_config.empty()) sanitized_component(hfdc_dataset_config, '_', "--hfdc_dataset_config");
+  } catch (const UserError& error) {
+    problems.insert(problems.end(), error.problems().begin(), error.problems().end());
+  }
+}
+
+}  // namespace anneal

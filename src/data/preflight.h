@@ -1,0 +1,17 @@
+// Mistakes that show in the tokens before any training: they would cost a run and look like a bad model.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "data/example_set.h"
+
+namespace anneal {
+
+// `bos_id` and `eos_id`: the tokenizer's, where it has them. An end of sequence that is never trained is a
+// problem only where `options` ask for one.
+std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions& options,
+                               std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id);
+
+}  // namespace anneal

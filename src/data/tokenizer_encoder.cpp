@@ -1,0 +1,24 @@
+#include "data/tokenizer_encoder.h"
+
+#include "base/error.h"
+
+namespace anneal {
+
+TokenizerEncoder::TokenizerEncoder(const Tokenizer& tokenizer, const ExampleOptions& options)
+    : tokenizer_(tokenizer), special_in_text_(options.special_in_text), eos_id_(tokenizer.eos_id()) {
+  if (!options.eos_token) return;
+  eos_id_ = tokenizer.token_to_id(*options.eos_token);
+  if (!eos_id_)
+    fail(ExitCode::kUsage, "\"" + *options.eos_token + "\" is no token of the tokenizer", "--eos_token",
+         "name a token of its vocabulary, or leave the flag out");
+}
+
+std::vector<std::int32_t> TokenizerEncoder::encode_prompt(std::string_view text) const {
+  return tokenizer_.encode_prompt(text, special_in_text_);
+}
+
+std::vector<std::int32_t> TokenizerEncoder::encode_continuation(std::string_view text) const {
+  return tokenizer_.encode_continuation(text, special_in_text_);
+}
+
+}  // namespace anneal

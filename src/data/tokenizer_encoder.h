@@ -1,0 +1,23 @@
+// The tokenizer of a model as examples use it: its special-token policy and the end of sequence to append.
+#pragma once
+#include "data/example.h"
+#include "tokenizer/tokenizer.h"
+
+namespace anneal {
+
+class TokenizerEncoder : public TextEncoder {
+ public:
+  // `tokenizer` outlives it. Throws UserError where options.eos_token is no token.
+  TokenizerEncoder(const Tokenizer& tokenizer, const ExampleOptions& options);
+
+  std::vector<std::int32_t> encode_prompt(std::string_view text) const override;
+  std::vector<std::int32_t> encode_continuation(std::string_view text) const override;
+  std::optional<std::int32_t> eos_id() const override { return eos_id_; }
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool special_in_text_;
+  std::optional<std::int32_t> eos_id_;
+};
+
+}  // namespace anneal

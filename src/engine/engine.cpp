@@ -1,0 +1,45 @@
+#include "engine/engine.h"
+
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+
+#include "base/json.h"
+#include "base/options.h"
+#include "engine/score_command.h"
+#include "engine/train_command.h"
+
+namespace anneal {
+namespace {
+
+template <class Request>
+int run(const Json& request, int (*command)(Request&, const std::set<std::string>&)) {
+  Request options;
+  OptionTable(options).load(request.at("options"), "request");
+  return command(options, request.at("given").get<std::set<std::string>>());
+}
+
+}  // namespace
+
+int run_engine_command(const char* command, const char* request_text) {
+  try {
+    const Json request = Json::parse(request_text);
+    if (std::strcmp(command, "train") == 0) return run(request, run_train);
+    if (std::strcmp(command, "score") == 0) return run(request, run_score);
+    std::fprintf(stderr, "anneal: the engine has no command %s\n", command);
+    return static_cast<int>(ExitCode::kInternal);
+  } catch (const UserError& error) {
+    std::fprintf(stderr, "anneal %s: %s\n", command, error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "anneal %s: out of memory\n  try: a smaller --micro_batch_tokens, or --gradient_checkpointing on\n",
+                 command);
+    return static_cast<int>(ExitCode::kResources);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "anneal %s: internal error: %s\n", command, error.what());
+    return static_cast<int>(ExitCode::kInternal);
+  }
+}
+
+}  // namespace anneal

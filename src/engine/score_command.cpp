@@ -1,0 +1,58 @@
+#include "engine/score_command.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "checkpoint/peft_adapter.h"
+#include "data/tokenizer_encoder.h"
+#include "engine/model_samples.h"
+#include "eval/score.h"
+
+namespace anneal {
+
+int run_score(ScoreRequest& request, const std::set<std::string>& given) {
+  const std::filesystem::path folder = request.model.hf_model_id;
+  const auto config = read_model_config(folder);
+  const auto notice = fit_to_model(request.example, config, given);
+  if (!notice.empty()) fmt::print(stderr, "{}\n", notice);
+  const auto tokenizer = Tokenizer::load(folder);
+  require_ids_within(tokenizer, config);
+  const TokenizerEncoder encoder(tokenizer, request.example);
+  const auto examples =
+      load_examples(request.data, encoder, request.example, {.threads = request.dataloader_num_workers});
+  CausalLm model(folder, resolve_precision(request.model));
+  if (request.adapter) load_peft_adapter(model, read_peft_config(*request.adapter), *request.adapter);
+
+  const auto scores = score_samples(model, views_of(examples), request.batch_tokens, [](std::int64_t) {});
+  std::string lines;
+  for (std::int64_t index = 0; index < examples.size(); ++index) {
+    OrderedJson line;
+    line["index"] = examples[index].row;
+    line["nll"] = scores[index].nll;
+    line["tokens"] = scores[index].tokens;
+    line["exact"] = scores[index].exact;
+    lines += line.dump() + "\n";
+  }
+  if (request.output)
+    write_file_atomically(*request.output, lines);
+  else
+    fmt::print("{}", lines);
+  const auto mean = mean_loss(scores);
+  std::int64_t dropped = examples.counts().skipped;
+  for (const auto& [reason, rows] : examples.counts().dropped) dropped += rows;
+  OrderedJson summary;
+  summary["samples"] = mean.samples;
+  summary["tokens"] = mean.tokens;
+  summary["mean_nll"] = mean.loss;
+  summary["perplexity"] = std::exp(mean.loss);
+  summary["exact"] = mean.exact;
+  summary["dropped"] = dropped;
+  fmt::print("{}\n", summary.dump());
+  return 0;
+}
+
+}  // namespace anneal

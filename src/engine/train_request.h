@@ -1,0 +1,98 @@
+// All options of `anneal train`, composed of those of its components. Free of torch.
+#pragma once
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/fields.h"
+#include "data/dataset_options.h"
+#include "data/example_options.h"
+#include "models/model_options.h"
+#include "nn/lora_options.h"
+#include "train/train_options.h"
+
+namespace anneal {
+
+struct RunOptions {
+  std::string results_dir = "results";
+  std::optional<std::string> logging_dir;
+  std::optional<std::string> run_name;
+  bool new_run = false;
+  std::string resume = "auto";
+  std::int64_t save_total_limit = 2;
+  std::int64_t save_steps = 100;
+  std::string report_to = "tensorboard";
+  bool use_wandb = false;
+  bool force = false;
+
+  static void fields(auto& c, auto field) {
+    field("results_dir", c.results_dir, "A run lives in <results_dir>/<run_name>.");
+    field("run_name", c.run_name, "Default: the model folder's name.");
+    field("new_run", c.new_run, "Where a run of this name lies there already, take <run_name>-2.");
+    field("save_total_limit", c.save_total_limit, "How many checkpoints stay; the best always does.",
+          FieldTraits{.minimum = 1});
+    field("resume", c.resume, "Which state to go on from.", FieldTraits{.later = "resuming a run"});
+    field("save_steps", c.save_steps, "Save a state to resume from every so many steps.",
+          FieldTraits{.minimum = 0, .later = "resuming a run"});
+    field("logging_dir", c.logging_dir, "Where TensorBoard files go.", FieldTraits{.later = "TensorBoard logs"});
+    field("report_to", c.report_to, "Who gets the metrics beside log.jsonl.", FieldTraits{.later = "TensorBoard logs"});
+    field("use_wandb", c.use_wandb, "Report to wandb too.", FieldTraits{.later = "wandb reports"});
+    field("force", c.force, "Start in spite of a refusal that rests on an estimate.");
+  }
+};
+
+struct TrainRequest {
+  ModelOptions model;
+  LoraOptions lora;
+  DatasetOptions dataset;
+  ExampleOptions example;
+  TrainOptions train;
+  RunOptions run;
+
+  static void fields(auto& c, auto field) {
+    field("model", c.model, "Model");
+    field("lora", c.lora, "Adapter");
+    field("dataset", c.dataset, "Data");
+    field("example", c.example, "Samples");
+    field("train", c.train, "Training");
+    field("run", c.run, "Run");
+  }
+
+  // Completes what depends on which flags were given, and collects every mistake that can be seen without the data.
+  void complete(const std::set<std::string>& given, std::vector<Problem>& problems) {
+    resolve(dataset, given);
+    model.validate(problems);
+    lora.validate(problems);
+    dataset.validate(problems);
+    train.validate(given, problems);
+  }
+};
+
+// All options of `anneal score`.
+struct ScoreRequest {
+  ModelOptions model;
+  ExampleOptions example;
+  std::optional<std::string> adapter;
+  std::string data;
+  std::optional<std::string> output;
+  std::int64_t batch_tokens = 4096;
+  std::int64_t dataloader_num_workers = 4;
+
+  static void fields(auto& c, auto field) {
+    field("model", c.model, "Model");
+    field("adapter", c.adapter, "A PEFT adapter folder to apply.");
+    field("data", c.data, "The JSONL file of {\"input\", \"output\"} rows to score.");
+    field("output", c.output, "Where the line of each sample goes. Default: standard output.");
+    field("batch_tokens", c.batch_tokens, "Tokens of one batch. Changes speed and memory, not the result.",
+          FieldTraits{.minimum = 1});
+    field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize.", FieldTraits{.minimum = 0});
+    field("example", c.example, "Samples");
+  }
+
+  void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {
+    model.validate(problems);
+    if (data.empty()) problems.push_back({"is needed", "--data", "name a JSONL file"});
+  }
+};
+
+}  // namespace anneal

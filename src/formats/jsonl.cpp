@@ -1,0 +1,75 @@
+#include "formats/jsonl.h"
+
+#include <optional>
+
+#include "base/json.h"
+
+namespace anneal {
+namespace {
+
+constexpr const char* kRemedy = "correct the line, or allow some bad ones with --skip_bad_rows N";
+
+}  // namespace
+
+TextPair TextPairParser::parse(const Line& line) {
+  const auto refuse = [&](std::string reason, std::size_t offset = 0) {
+    throw BadRow(std::move(reason), place_of(file_, line.number, line.offset + offset), kRemedy);
+  };
+  TextPair pair;
+  bool has_input = false, has_output = false;
+  try {
+    for (const auto field : parser_.parse(line.text, line.readable_after)) {
+      const bool is_input = field.key == "input";
+      if (!is_input && field.key != "output") continue;
+      auto& seen = is_input ? has_input : has_output;
+      const std::string quoted = is_input ? "\"input\"" : "\"output\"";
+      if (std::exchange(seen, true)) refuse("the key " + quoted + " stands twice");
+      if (field.value.get_string().get(is_input ? pair.input : pair.output) != simdjson::SUCCESS)
+        refuse("the value of " + quoted + " is not a string");
+    }
+  } catch (const JsonDefect& defect) {
+    if (defect.only_a_large_number) return slow_parse(line);
+    refuse(defect.reason, defect.offset);
+  }
+  if (!has_input) refuse("the key \"input\" is missing");
+  if (!has_output) refuse("the key \"output\" is missing");
+  return pair;
+}
+
+// Extra keys may hold numbers of any size.
+TextPair TextPairParser::slow_parse(const Line& line) {
+  const auto place = place_of(file_, line.number, line.offset);
+  try {
+    const Json object = parse_json(line.text, place, ExitCode::kData);
+    input_ = required<std::string>(object, "input", place, ExitCode::kData);
+    output_ = required<std::string>(object, "output", place, ExitCode::kData);
+    return {input_, output_};
+  } catch (const UserError& error) {
+    throw BadRow(error.problems()[0].problem, place, kRemedy);
+  }
+}
+
+TextPairReader::TextPairReader(const std::filesystem::path& path, std::int64_t skip_bad_rows)
+    : file_(path, ExitCode::kData), lines_(file_.text()), parser_(path.string()), bad_rows_(skip_bad_rows) {}
+
+bool TextPairReader::next(TextPair& pair) {
+  while (lines_.next(line_)) {
+    try {
+      pair = parser_.parse(line_);
+      return true;
+    } catch (const BadRow& row) {
+      bad_rows_.spend(row);
+    }
+  }
+  return false;
+}
+
+void append_text_pair(std::string& text, const TextPair& pair) {
+  text += "{\"input\": ";
+  append_json_string(text, pair.input);
+  text += ", \"output\": ";
+  append_json_string(text, pair.output);
+  text += "}\n";
+}
+
+}  // namespace anneal

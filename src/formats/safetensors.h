@@ -1,0 +1,75 @@
+// The safetensors format: a strict reader over mapped files and a deterministic writer. No tensors library
+// here: a tensor is a dtype, a shape and bytes.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+
+namespace anneal {
+
+enum class DType { kFloat32, kFloat16, kBFloat16, kInt64, kInt32, kUInt8, kBool };
+
+std::int64_t bytes_per_element(DType dtype);
+std::string_view dtype_name(DType dtype);  // "F32", "BF16", ...
+
+struct TensorView {
+  DType dtype;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;  // inside the mapping of the file that it came from
+};
+
+// One mapped file. Throws UserError(kModel) that names the file, and the tensor where one is at fault.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  const std::map<std::string, TensorView>& tensors() const { return tensors_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void parse_header();
+  std::filesystem::path path_;
+  MappedFile file_;
+  std::map<std::string, TensorView> tensors_;
+};
+
+// All tensors of a Hugging Face model folder: model.safetensors, or the shards that
+// model.safetensors.index.json names. Views stay valid as long as the object lives.
+class SafetensorsFolder {
+ public:
+  explicit SafetensorsFolder(const std::filesystem::path& folder);
+  // Throws UserError(kModel) when there is none.
+  const TensorView& tensor(const std::string& name) const;
+  bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
+  const std::map<std::string, TensorView>& tensors() const { return tensors_; }
+  std::string file_of(const std::string& name) const;
+
+ private:
+  void add(const std::filesystem::path& path);
+  std::filesystem::path folder_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::map<std::string, TensorView> tensors_;
+  std::map<std::string, std::string> file_of_;
+};
+
+struct NamedTensor {
+  std::string name;
+  TensorView view;
+};
+
+// Writes atomically, tensors ordered by falling alignment, then name; metadata {"format":"pt"}.
+void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors);
+
+// Writes model.safetensors, or shards of at most `shard_bytes` with their index, tensors in the order given.
+// Returns the names of the files written.
+std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,
+                                                  const std::vector<NamedTensor>& tensors,
+                                                  std::int64_t shard_bytes);
+
+}  // namespace anneal

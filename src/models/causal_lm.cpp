@@ -1,0 +1,196 @@
+#include "models/causal_lm.h"
+
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/from_blob.h>
+#include <cpuinfo.h>
+
+#include <algorithm>
+
+namespace anneal {
+namespace {
+
+at::ScalarType scalar_type(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32: return at::kFloat;
+    case DType::kFloat16: return at::kHalf;
+    case DType::kBFloat16: return at::kBFloat16;
+    case DType::kInt64: return at::kLong;
+    case DType::kInt32: return at::kInt;
+    case DType::kUInt8: return at::kByte;
+    case DType::kBool: return at::kBool;
+  }
+  return at::kFloat;
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (const auto size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "[" + text + "]";
+}
+
+}  // namespace
+
+Precision resolve_precision(const ModelOptions& options) {
+  Precision precision{at::kFloat, std::nullopt};
+  if (options.compute_dtype == "bf16") precision.compute = at::kBFloat16;
+  if (options.compute_dtype == "auto" && cpuinfo_initialize() && cpuinfo_has_x86_avx512bf16())
+    precision.compute = at::kBFloat16;
+  if (options.base_dtype == "bf16") precision.base = at::kBFloat16;
+  if (options.base_dtype == "fp32") precision.base = at::kFloat;
+  return precision;
+}
+
+at::Tensor tensor_of(const TensorView& view) {
+  const auto tensor = at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape,
+                                    at::TensorOptions().dtype(scalar_type(view.dtype)));
+  // Kernels may load aligned elements; a file may hold tensors at any byte.
+  const bool aligned = reinterpret_cast<std::uintptr_t>(view.bytes.data()) % bytes_per_element(view.dtype) == 0;
+  return aligned ? tensor : tensor.clone();
+}
+
+DType dtype_of(at::ScalarType type) {
+  if (type == at::kBFloat16) return DType::kBFloat16;
+  if (type == at::kHalf) return DType::kFloat16;
+  TORCH_CHECK(type == at::kFloat, "no file dtype for ", type);
+  return DType::kFloat32;
+}
+
+CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& model_precision)
+    : config(read_model_config(model_folder)),
+      precision(model_precision),
+      folder(model_folder),
+      weights_(std::make_unique<SafetensorsFolder>(model_folder)) {
+  embedding_VE = load_frozen("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
+  stored_dtype_ = scalar_type(weights_->tensor("model.embed_tokens.weight").dtype);
+  if (stored_dtype_ == at::kHalf) stored_dtype_ = at::kFloat;
+  for (std::int64_t index = 0; index < config.num_hidden_layers; ++index) layers.push_back(load_layer(index));
+  norm = load_norm("model.norm", config.hidden_size);
+  lm_head.name = "lm_head";
+  if (!config.tie_word_embeddings) lm_head = load_linear("lm_head", config.vocab_size, config.hidden_size);
+  inverse_frequency = rope_frequencies(config.head_dim, config.rope_theta, config.rope_scaling);
+}
+
+at::Tensor CausalLm::load(const std::string& name, std::vector<std::int64_t> shape) {
+  const auto& view = weights_->tensor(name);
+  if (view.shape != shape)
+    fail(ExitCode::kModel, "tensor '" + name + "' has the shape " + shape_text(view.shape) + ", config.json wants " +
+                               shape_text(shape),
+         weights_->file_of(name), "use weights and config.json of the same model");
+  const auto tensor = tensor_of(view);
+  if (!tensor.is_floating_point())
+    fail(ExitCode::kModel, "tensor '" + name + "' is of dtype " + std::string(dtype_name(view.dtype)),
+         weights_->file_of(name), "use unquantized weights");
+  return tensor;
+}
+
+at::Tensor CausalLm::load_frozen(const std::string& name, std::vector<std::int64_t> shape) {
+  const auto tensor = load(name, std::move(shape));
+  if (precision.base) return tensor.to(*precision.base);
+  return tensor.scalar_type() == at::kHalf ? tensor.to(at::kFloat) : tensor;
+}
+
+NormWeight CausalLm::load_norm(const std::string& name, std::int64_t width) {
+  return {name, load(name + ".weight", {width}).to(at::kFloat).contiguous()};
+}
+
+Linear CausalLm::load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features) {
+  Linear linear;
+  linear.name = name;
+  linear.weight_OI = load_frozen(name + ".weight", {out_features, in_features});
+  return linear;
+}
+
+DecoderLayer CausalLm::load_layer(std::int64_t index) {
+  const std::string prefix = "model.layers." + std::to_string(index) + ".";
+  const auto hidden = config.hidden_size, wide = config.intermediate_size;
+  const auto q_width = config.num_attention_heads * config.head_dim;
+  const auto kv_width = config.num_key_value_heads * config.head_dim;
+  DecoderLayer layer;
+  layer.input_layernorm = load_norm(prefix + "input_layernorm", hidden);
+  layer.post_attention_layernorm = load_norm(prefix + "post_attention_layernorm", hidden);
+  if (config.has_qk_norm) {
+    layer.q_norm = load_norm(prefix + "self_attn.q_norm", config.head_dim);
+    layer.k_norm = load_norm(prefix + "self_attn.k_norm", config.head_dim);
+  }
+  layer.projections = {load_linear(prefix + "self_attn.q_proj", q_width, hidden),
+                       load_linear(prefix + "self_attn.k_proj", kv_width, hidden),
+                       load_linear(prefix + "self_attn.v_proj", kv_width, hidden),
+                       load_linear(prefix + "self_attn.o_proj", hidden, q_width),
+                       load_linear(prefix + "mlp.gate_proj", wide, hidden),
+                       load_linear(prefix + "mlp.up_proj", wide, hidden),
+                       load_linear(prefix + "mlp.down_proj", hidden, wide)};
+  return layer;
+}
+
+Parameter* CausalLm::add_parameter(const std::string& name, const at::Tensor& initial, at::ScalarType compute) {
+  return full_parameters.emplace_back(std::make_unique<Parameter>(name, initial, compute)).get();
+}
+
+void CausalLm::train_all_weights() {
+  const auto train_linear = [this](Linear& linear) {
+    linear.weight_parameter = add_parameter(linear.name + ".weight", linear.weight_OI, precision.compute);
+    linear.weight_OI = linear.weight_parameter->compute;
+  };
+  const auto train_norm = [this](NormWeight& weight) {
+    if (!weight.weight_D.defined()) return;
+    weight.parameter = add_parameter(weight.name + ".weight", weight.weight_D, at::kFloat);
+    weight.weight_D = weight.parameter->value;
+  };
+  embedding_parameter = add_parameter("model.embed_tokens.weight", embedding_VE, precision.compute);
+  embedding_VE = embedding_parameter->compute;
+  for (auto& layer : layers) {
+    for (auto& linear : layer.projections) train_linear(linear);
+    for (auto* weight : {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
+      train_norm(*weight);
+  }
+  train_norm(norm);
+  if (!config.tie_word_embeddings) train_linear(lm_head);
+}
+
+std::vector<Parameter*> CausalLm::parameters() const {
+  std::vector<Parameter*> all;
+  for (const auto& parameter : full_parameters) all.push_back(parameter.get());
+  for (const auto& layer : layers)
+    for (const auto& linear : layer.projections)
+      if (linear.lora) {
+        all.push_back(&linear.lora->a_RI);
+        all.push_back(&linear.lora->b_OR);
+      }
+  return all;
+}
+
+void CausalLm::for_each_linear(const std::function<void(Linear&)>& visit) {
+  for (auto& layer : layers)
+    for (auto& linear : layer.projections) visit(linear);
+}
+
+std::int64_t CausalLm::num_parameters() const {
+  std::int64_t total = embedding_VE.numel() + norm.weight_D.numel();
+  if (!config.tie_word_embeddings) total += lm_head.weight_OI.numel();
+  for (const auto& layer : layers) {
+    for (const auto& linear : layer.projections) total += linear.weight_OI.numel();
+    for (const auto* weight : {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
+      if (weight->weight_D.defined()) total += weight->weight_D.numel();
+  }
+  return total;
+}
+
+at::Tensor CausalLm::embed(const TokenBatch& batch) const {
+  return at::embedding(embedding_VE, batch.ids_N).to(precision.compute);
+}
+
+void CausalLm::embed_backward(const TokenBatch& batch, const at::Tensor& dx_NE) {
+  if (embedding_parameter) embedding_parameter->gradient.index_add_(0, batch.ids_N, dx_NE.to(at::kFloat));
+}
+
+RopeTable CausalLm::rope(const TokenBatch& batch) const { return rope_table(batch.positions_N, inverse_frequency); }
+
+at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch) {
+  const auto rope = model.rope(batch);
+  const LayerPass pass{rope, batch.segment_starts, {}};
+  auto x_NE = model.embed(batch);
+  for (const auto& layer : model.layers) x_NE = layer.forward(model.config, x_NE, pass, nullptr);
+  return x_NE;
+}
+
+}  // namespace anneal

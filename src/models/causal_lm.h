@@ -1,0 +1,83 @@
+// A decoder-only language model: weights mapped from a Hugging Face folder, what of it is trained, and the pieces that
+// the step's schedule calls. Shapes: N tokens, E hidden size, V vocabulary.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "formats/safetensors.h"
+#include "models/decoder_layer.h"
+#include "models/model_config.h"
+#include "models/model_options.h"
+#include "models/token_batch.h"
+#include "nn/parameter.h"
+
+namespace anneal {
+
+struct Precision {
+  at::ScalarType compute;                   // float32 or bfloat16
+  std::optional<at::ScalarType> base;       // of frozen weights; as stored where unset
+};
+
+// Resolves the options for this processor.
+Precision resolve_precision(const ModelOptions& options);
+
+// The tensor over a view's bytes: without a copy where dtype and alignment allow it. The file must outlive it.
+at::Tensor tensor_of(const TensorView& view);
+DType dtype_of(at::ScalarType type);
+
+class CausalLm {
+ public:
+  // Throws UserError(kModel) that names tensor and file for what is missing or has the wrong shape.
+  CausalLm(const std::filesystem::path& folder, const Precision& precision);
+
+  ModelConfig config;
+  Precision precision;
+  std::filesystem::path folder;
+  at::Tensor embedding_VE;
+  Parameter* embedding_parameter = nullptr;
+  std::vector<DecoderLayer> layers;
+  NormWeight norm;
+  Linear lm_head;  // weight undefined where the embedding is tied
+  at::Tensor inverse_frequency;
+
+  // All that is trained, in the order of the model.
+  std::vector<std::unique_ptr<Parameter>> full_parameters;  // of --full_ft
+  std::vector<Parameter*> parameters() const;
+
+  // Makes every weight of the model a trained parameter.
+  void train_all_weights();
+
+  const at::Tensor& head_weight_VE() const { return config.tie_word_embeddings ? embedding_VE : lm_head.weight_OI; }
+  Parameter* head_parameter() const { return config.tie_word_embeddings ? embedding_parameter : lm_head.weight_parameter; }
+
+  // Every linear layer with a name, the output head excepted.
+  void for_each_linear(const std::function<void(Linear&)>& visit);
+  std::int64_t num_parameters() const;  // of the base model
+
+  at::Tensor embed(const TokenBatch& batch) const;
+  void embed_backward(const TokenBatch& batch, const at::Tensor& dx_NE);
+  RopeTable rope(const TokenBatch& batch) const;
+
+  // The dtype that weights have in the folder: what full fine-tuning is saved in.
+  at::ScalarType stored_dtype() const { return stored_dtype_; }
+
+ private:
+  at::Tensor load(const std::string& name, std::vector<std::int64_t> shape);
+  at::Tensor load_frozen(const std::string& name, std::vector<std::int64_t> shape);
+  NormWeight load_norm(const std::string& name, std::int64_t width);
+  Linear load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features);
+  DecoderLayer load_layer(std::int64_t index);
+  Parameter* add_parameter(const std::string& name, const at::Tensor& initial, at::ScalarType compute);
+
+  std::unique_ptr<SafetensorsFolder> weights_;
+  at::ScalarType stored_dtype_ = at::kFloat;
+};
+
+// The hidden states after the last layer, without keeping anything for a backward pass.
+at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch);
+
+}  // namespace anneal

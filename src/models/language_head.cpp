@@ -1,0 +1,57 @@
+#include "models/language_head.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+
+#include "nn/rms_norm.h"
+
+namespace anneal {
+namespace {
+
+constexpr std::int64_t kLogitBytes = 96 << 20;  // of one chunk
+constexpr std::int64_t kLargestChunkRows = 512;
+
+std::int64_t rows_of_chunk(std::int64_t vocab_size, std::int64_t element_bytes) {
+  return std::clamp<std::int64_t>(kLogitBytes / (vocab_size * element_bytes), 16, kLargestChunkRows);
+}
+
+}  // namespace
+
+HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, const TokenBatch& batch,
+                         std::optional<double> gradient_scale) {
+  const auto rows_M = batch.trained_rows_M.numel();
+  HeadResult result{std::vector<RowLoss>(rows_M), {}};
+  const auto hidden_ME = hidden_NE.index_select(0, batch.trained_rows_M);
+  auto normed_ME = at::empty_like(hidden_ME);
+  auto inverse_rms_M = at::empty({rows_M}, at::kFloat);
+  rms_norm(hidden_ME, model.norm.weight_D, model.config.rms_norm_eps, normed_ME, inverse_rms_M);
+
+  const auto weight_VE = model.head_weight_VE().to(hidden_NE.scalar_type());
+  auto d_normed_ME = gradient_scale ? at::empty_like(hidden_ME) : at::Tensor();
+  const auto chunk = rows_of_chunk(weight_VE.size(0), static_cast<std::int64_t>(hidden_NE.element_size()));
+  for (std::int64_t begin = 0; begin < rows_M; begin += chunk) {
+    const auto end = std::min(begin + chunk, rows_M);
+    const auto chunk_ME = normed_ME.slice(0, begin, end);
+    auto logits_MV = at::linear(chunk_ME, weight_VE);
+    cross_entropy(logits_MV, std::span(batch.targets_M).subspan(begin, end - begin), gradient_scale,
+                  std::span(result.losses_M).subspan(begin, end - begin));
+    if (!gradient_scale) continue;
+    auto out = d_normed_ME.slice(0, begin, end);
+    at::mm_out(out, logits_MV, weight_VE);
+    if (auto* parameter = model.head_parameter()) parameter->gradient.add_(at::mm(logits_MV.t(), chunk_ME));
+  }
+  if (!gradient_scale) return result;
+  if (model.norm.parameter)
+    model.norm.parameter->gradient.add_(rms_norm_weight_gradient(d_normed_ME, hidden_ME, inverse_rms_M));
+  rms_norm_backward(d_normed_ME, hidden_ME, model.norm.weight_D, inverse_rms_M, d_normed_ME, /*accumulate=*/false);
+  result.dx_NE = at::zeros_like(hidden_NE);
+  result.dx_NE.index_copy_(0, batch.trained_rows_M, d_normed_ME);
+  return result;
+}
+
+}  // namespace anneal

@@ -1,0 +1,73 @@
+#include "models/lora_adapter.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.h"
+
+namespace anneal {
+namespace {
+
+// PEFT's rule: the whole name, or its ending after a dot.
+bool is_hit(const std::string& module, const std::string& target) {
+  if (target == "all-linear" || module == target) return true;
+  return module.size() > target.size() && module.ends_with(target) && module[module.size() - target.size() - 1] == '.';
+}
+
+at::Tensor initial_a(std::int64_t rank, std::int64_t in_features, std::uint64_t key) {
+  auto a_RI = at::empty({rank, in_features}, at::kFloat);
+  float* values = a_RI.mutable_data_ptr<float>();
+  const double bound = 1 / std::sqrt(static_cast<double>(in_features));
+  for (std::int64_t element = 0; element < a_RI.numel(); ++element)
+    values[element] = static_cast<float>((2 * to_unit_interval(mix(key, element)) - 1) * bound);
+  return a_RI;
+}
+
+std::string closest_modules(CausalLm& model) {
+  std::vector<std::string> endings;
+  model.for_each_linear([&](const Linear& linear) {
+    const auto ending = linear.name.substr(linear.name.rfind('.') + 1);
+    if (std::find(endings.begin(), endings.end(), ending) == endings.end()) endings.push_back(ending);
+  });
+  std::string list;
+  for (const auto& ending : endings) list += (list.empty() ? "" : ", ") + ending;
+  return list;
+}
+
+}  // namespace
+
+std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed) {
+  std::vector<TargetHits> hits;
+  for (const auto& target : shape.targets) hits.push_back({target, 0});
+  model.for_each_linear([&](Linear& linear) {
+    bool chosen = false;
+    for (auto& [target, modules] : hits)
+      if (is_hit(linear.name, target)) {
+        ++modules;
+        chosen = true;
+      }
+    if (!chosen) return;
+    const std::string prefix = "base_model.model." + linear.name;
+    const auto key = mix(mix(seed, hash_name("lora_A")), hash_name(linear.name));
+    linear.lora = std::make_unique<Lora>(
+        Lora{Parameter(prefix + ".lora_A.weight", initial_a(shape.rank, linear.in_features(), key), model.precision.compute),
+             Parameter(prefix + ".lora_B.weight", at::zeros({linear.out_features(), shape.rank}, at::kFloat),
+                       model.precision.compute),
+             shape.alpha / static_cast<double>(shape.rank), shape.dropout, hash_name(linear.name)});
+  });
+  std::vector<Problem> problems;
+  for (const auto& [target, modules] : hits)
+    if (modules == 0 && !shape.allow_missing_targets)
+      problems.push_back({"\"" + target + "\" hits no linear layer of this model", "--lora_target_modules",
+                          "take names of " + closest_modules(model) + ", or give --allow_missing_targets"});
+  if (std::all_of(hits.begin(), hits.end(), [](const auto& hit) { return hit.modules == 0; }) && problems.empty())
+    problems.push_back({"no target hits a linear layer of this model", "--lora_target_modules",
+                        "take names of " + closest_modules(model)});
+  if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
+  return hits;
+}
+
+}  // namespace anneal

@@ -1,0 +1,15 @@
+// Qwen3 (dense): Llama's layer with an RMSNorm on each query and key head. The family's config defaults to a head
+// size of 128, whatever the hidden size.
+#include "models/model_config.h"
+
+namespace anneal {
+
+ModelConfig read_qwen3_config(const Json& config, const std::string& where) {
+  auto model = read_shared_keys(config, where);
+  model.head_dim = optional<std::int64_t>(config, "head_dim", 128, where, ExitCode::kModel);
+  model.has_qk_norm = true;
+  require_value(config, "use_sliding_window", false, where);
+  return model;
+}
+
+}  // namespace anneal

@@ -1,0 +1,40 @@
+// A padding-free micro-batch: the tokens of several samples laid end to end. N tokens, M trained positions.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace anneal {
+
+// One sample as the model sees it. Tokens from prompt_length on are trained: position t predicts token t + 1.
+struct SampleView {
+  std::span<const std::int32_t> ids;
+  std::int64_t prompt_length;
+};
+
+// Positions of a sample that carry a loss. The first token has no position before it that could predict it.
+inline std::int64_t trained_positions(const SampleView& sample) {
+  const auto length = static_cast<std::int64_t>(sample.ids.size());
+  return std::max<std::int64_t>(0, length - std::max<std::int64_t>(sample.prompt_length, 1));
+}
+
+struct TokenBatch {
+  at::Tensor ids_N, positions_N;             // int64
+  std::vector<std::int64_t> segment_starts;  // one more than there are samples
+  at::Tensor trained_rows_M;                 // int64, indices into N
+  std::vector<std::int64_t> targets_M;       // the token that each trained row predicts
+  std::vector<std::int64_t> row_of_segment;  // first entry of each sample in trained_rows_M, and the end
+
+  std::int64_t tokens() const { return segment_starts.back(); }
+  std::int64_t samples() const { return static_cast<std::int64_t>(segment_starts.size()) - 1; }
+};
+
+TokenBatch make_token_batch(std::span<const SampleView> samples);
+
+// Keys of the batch's dropout, one a token: functions of (seed, step, ordinal of the sample in the step, position).
+std::vector<std::uint64_t> dropout_row_keys(const TokenBatch& batch, std::uint64_t seed, std::int64_t step,
+                                            std::int64_t first_ordinal);
+
+}  // namespace anneal

@@ -1,0 +1,55 @@
+// A linear layer y = x W^T (+ b), with a trainable low-rank update (LoRA, Hu et al. 2021) where one is attached:
+// y += scale * B (A drop(x)). Forward and backward are written out; there is no autograd.
+// Shapes: N tokens, I in features, O out features, R rank.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "nn/dropout.h"
+#include "nn/parameter.h"
+
+namespace anneal {
+
+struct Lora {
+  Parameter a_RI, b_OR;
+  double scale;    // alpha / rank
+  double dropout;  // on the input of A, in training only
+  std::uint64_t module_key;
+};
+
+// What a forward or backward pass needs beside tensors. Evaluation has no row keys, and no dropout.
+struct PassContext {
+  std::span<const std::uint64_t> dropout_row_keys;
+  bool training() const { return !dropout_row_keys.empty(); }
+};
+
+class Linear {
+ public:
+  std::string name;         // the module path of Hugging Face, e.g. "model.layers.0.self_attn.q_proj"
+  at::Tensor weight_OI;     // in the dtype that it is held in; may differ from the compute dtype
+  at::Tensor bias_O;        // undefined where there is none
+  Parameter* weight_parameter = nullptr;  // set where the weight itself is trained; not owned
+  Parameter* bias_parameter = nullptr;
+  std::unique_ptr<Lora> lora;
+
+  std::int64_t in_features() const { return weight_OI.size(1); }
+  std::int64_t out_features() const { return weight_OI.size(0); }
+  bool is_trained() const { return weight_parameter != nullptr || lora != nullptr; }
+
+  // Leaves A drop(x), which backward needs, in low_rank_NR.
+  at::Tensor forward(const at::Tensor& x_NI, const PassContext& context, at::Tensor& low_rank_NR) const;
+
+  // Adds to the gradients of what is trained; where dx_NI is given, sets it (if undefined) or adds to it.
+  void backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const at::Tensor& low_rank_NR,
+                const PassContext& context, at::Tensor* dx_NI) const;
+
+ private:
+  at::Tensor lora_input(const at::Tensor& x_NI, const PassContext& context) const;
+  bool drops(const PassContext& context) const { return context.training() && lora->dropout > 0; }
+  DropoutKeys keys(const PassContext& context) const { return {context.dropout_row_keys, lora->module_key}; }
+};
+
+}  // namespace anneal

@@ -1,0 +1,61 @@
+// The tokenizer of a model folder, equal id by id to the `tokenizers` library on the same tokenizer.json.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace anneal {
+
+struct EncodeOptions {
+  bool add_special_tokens = true;  // what the post-processor puts around the text
+  bool special_in_text = true;     // the text of a special token is that token; otherwise it is plain text
+};
+
+// May be used from several threads at once. Texts must be valid UTF-8: others throw UserError(kData).
+class Tokenizer {
+ public:
+  // Reads tokenizer.json, and from tokenizer_config.json, special_tokens_map.json and generation_config.json
+  // the names of special tokens. Throws UserError(kModel), also for every component that it would not match
+  // exactly.
+  static Tokenizer load(const std::filesystem::path& model_folder);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
+  // With the leading special tokens but never a trailing one.
+  std::vector<std::int32_t> encode_prompt(std::string_view text, bool special_in_text = true) const;
+  // Of text that continues earlier text: no special tokens around it, no space put before it.
+  std::vector<std::int32_t> encode_continuation(std::string_view text, bool special_in_text = true) const;
+
+  // Ids that no token has are left out, as the library does.
+  std::string decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const;
+  std::string piece(std::int32_t id) const;  // as the vocabulary writes it; empty where there is none
+
+  std::optional<std::int32_t> token_to_id(std::string_view token) const;
+  bool is_special(std::int32_t id) const;
+  std::vector<std::int32_t> leading_special_ids() const;
+  std::vector<std::int32_t> trailing_special_ids() const;
+  std::int64_t vocab_size() const;  // tokens, added ones included
+  std::int32_t largest_id() const;  // may exceed vocab_size() where the ids have gaps
+
+  std::optional<std::int32_t> bos_id() const;
+  std::optional<std::int32_t> eos_id()
+      const;  // the tokenizer's own; else the first of generation_config.json
+  std::optional<std::int32_t> pad_id() const;
+  std::vector<std::int32_t> stop_ids() const;  // eos_id and all of generation_config.json, ascending
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<const State> state);
+  void append_text(std::string_view text, bool special_in_text, bool continuation,
+                   std::vector<std::int32_t>& ids) const;
+  std::unique_ptr<const State> state_;
+};
+
+}  // namespace anneal

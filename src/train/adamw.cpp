@@ -1,0 +1,67 @@
+#include "train/adamw.h"
+
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace anneal {
+namespace {
+
+constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
+constexpr double kClipEpsilon = 1e-6;  // torch.nn.utils.clip_grad_norm_
+
+}  // namespace
+
+bool is_decayed(const std::string& parameter_name) {
+  std::string name = parameter_name;
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  const auto has = [&](const char* part) { return ("." + name + ".").find(part) != std::string::npos; };
+  return !(has("bias") || has("layernorm") || has("rmsnorm") || has(".norm.") || has("_norm."));
+}
+
+double clip_gradients(const std::vector<Parameter*>& parameters, double max_norm) {
+  double squares = 0;
+  for (const auto* parameter : parameters) {
+    const double norm = at::linalg_vector_norm(parameter->gradient, 2, {}, false, at::kDouble).item<double>();
+    squares += norm * norm;
+  }
+  const double norm = std::sqrt(squares);
+  const double scale = max_norm / (norm + kClipEpsilon);
+  if (max_norm > 0 && std::isfinite(norm) && scale < 1)
+    for (auto* parameter : parameters) parameter->gradient.mul_(scale);
+  return norm;
+}
+
+void zero_gradients(const std::vector<Parameter*>& parameters) {
+  for (auto* parameter : parameters) parameter->gradient.zero_();
+}
+
+AdamW::AdamW(std::vector<Parameter*> parameters, double weight_decay) : parameters_(std::move(parameters)) {
+  groups_ = {Group{.weight_decay = weight_decay}, Group{.weight_decay = 0}};
+  for (auto* parameter : parameters_) {
+    auto& group = groups_[is_decayed(parameter->name) ? 0 : 1];
+    group.values.push_back(parameter->value);
+    group.gradients.push_back(parameter->gradient);
+    group.first_moments.push_back(at::zeros_like(parameter->value));
+    group.second_moments.push_back(at::zeros_like(parameter->value));
+    group.steps.push_back(at::zeros({}, at::kFloat));
+  }
+}
+
+void AdamW::step(double learning_rate) {
+  for (auto& group : groups_) {
+    if (group.values.empty()) continue;
+    for (auto& count : group.steps) count.add_(1);
+    at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {}, group.steps,
+                      learning_rate, kBeta1, kBeta2, group.weight_decay, kEpsilon, /*amsgrad=*/false,
+                      /*maximize=*/false);
+  }
+  for (auto* parameter : parameters_) parameter->refresh_compute();
+}
+
+}  // namespace anneal

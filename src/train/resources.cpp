@@ -1,0 +1,116 @@
+#include "train/resources.h"
+
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <limits>
+
+namespace anneal {
+namespace {
+
+constexpr std::int64_t kPreferredTokens = 8192;  // GEMMs gain nothing from more rows
+constexpr double kUsableShare = 0.7;             // of the free memory; the rest is for temporaries and the page cache
+
+std::int64_t element_bytes(const CausalLm& model) { return model.precision.compute == at::kBFloat16 ? 2 : 4; }
+
+}  // namespace
+
+std::int64_t available_memory_bytes() {
+  std::ifstream file("/proc/meminfo");
+  std::string key, unit;
+  std::int64_t kilobytes = 0;
+  while (file >> key >> kilobytes) {
+    std::getline(file, unit);
+    if (key == "MemAvailable:") return kilobytes * 1024;
+  }
+  return std::numeric_limits<std::int64_t>::max();
+}
+
+std::int64_t resident_memory_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::int64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+std::int64_t kept_bytes_per_token(const CausalLm& model) {
+  const auto& c = model.config;
+  const auto q_width = c.num_attention_heads * c.head_dim, kv_width = c.num_key_value_heads * c.head_dim;
+  std::int64_t values = 2 * c.hidden_size + 2 * q_width + 2 * kv_width + 2 * c.intermediate_size;
+  for (const auto& linear : model.layers.front().projections)
+    if (linear.lora) values += linear.lora->a_RI.value.size(0);
+  return values * element_bytes(model) + c.num_attention_heads * 4;
+}
+
+std::int64_t recomputed_bytes_per_token(const CausalLm& model) {
+  return model.config.hidden_size * element_bytes(model);
+}
+
+double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool) {
+  double tokens = 0, trained = 0, attended = 0;
+  for (const auto& sample : pool) {
+    const auto length = static_cast<double>(sample.ids.size());
+    tokens += length;
+    trained += static_cast<double>(trained_positions(sample));
+    attended += length * (length + 1) / 2;
+  }
+  double per_token = 0;
+  for (const auto& layer : model.layers)
+    for (const auto& linear : layer.projections) {
+      const auto weights = static_cast<double>(linear.weight_OI.numel());
+      per_token += (linear.weight_parameter ? 6 : 4) * weights;
+      if (linear.lora) per_token += 6.0 * static_cast<double>(linear.lora->a_RI.value.numel() + linear.lora->b_OR.value.numel());
+    }
+  const auto& c = model.config;
+  // Two products a pair of positions forward, and twice as much backward.
+  const double per_pair = 3.0 * 4 * static_cast<double>(c.num_attention_heads * c.head_dim * c.num_hidden_layers);
+  const double head = (model.head_parameter() ? 6.0 : 4.0) * static_cast<double>(c.vocab_size * c.hidden_size);
+  return tokens * per_token + attended * per_pair + trained * head;
+}
+
+double measured_gemm_flops_per_second(const CausalLm& model) {
+  constexpr std::int64_t kRows = 2048;
+  constexpr int kRepeats = 5;
+  const c10::InferenceMode no_autograd;
+  double flops = 0, seconds = 0;
+  for (const auto& linear : model.layers.front().projections) {
+    const auto options = at::TensorOptions().dtype(model.precision.compute);
+    const auto x = at::zeros({kRows, linear.in_features()}, options);
+    const auto weight = linear.weight_OI.to(model.precision.compute);
+    std::vector<double> times;
+    for (int repeat = 0; repeat < kRepeats; ++repeat) {
+      const auto start = std::chrono::steady_clock::now();
+      at::linear(x, weight);
+      times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    std::nth_element(times.begin(), times.begin() + kRepeats / 2, times.end());
+    seconds += times[kRepeats / 2];
+    flops += 2.0 * kRows * static_cast<double>(linear.weight_OI.numel());
+  }
+  return flops / seconds;
+}
+
+StepPlan make_plan(const CausalLm& model, const PlanRequest& request, std::int64_t free_bytes) {
+  const auto num_layers = model.config.num_hidden_layers;
+  const auto kept = kept_bytes_per_token(model), recomputed = recomputed_bytes_per_token(model);
+  const auto usable = static_cast<std::int64_t>(static_cast<double>(free_bytes) * kUsableShare);
+  const auto fitting = usable / std::max<std::int64_t>(1, kept * num_layers);
+  StepPlan plan{};
+  plan.micro_batch_tokens = request.micro_batch_tokens.value_or(
+      std::max(request.longest_sample, std::min({kPreferredTokens, fitting, request.largest_pool_tokens})));
+  if (request.gradient_checkpointing == "on") return plan;
+  plan.kept_layers = num_layers;
+  if (request.gradient_checkpointing == "off") return plan;
+  const auto tokens = std::min(std::max(plan.micro_batch_tokens, request.longest_sample), request.largest_pool_tokens);
+  // One layer at a time holds its activations while it recomputes.
+  const auto left = usable - tokens * (recomputed * num_layers + kept);
+  plan.kept_layers = std::clamp<std::int64_t>(left / std::max<std::int64_t>(1, tokens * (kept - recomputed)), 0, num_layers);
+  return plan;
+}
+
+}  // namespace anneal

@@ -1,0 +1,34 @@
+// What the machine has, what the process uses, and how much of it a step will need.
+#pragma once
+#include <cstdint>
+
+#include "models/causal_lm.h"
+#include "train/step.h"
+
+namespace anneal {
+
+std::int64_t available_memory_bytes();  // what can be taken without swapping
+std::int64_t resident_memory_bytes();   // of this process, now
+
+// Bytes that one token's activations take in one layer that keeps them, and in one that recomputes.
+std::int64_t kept_bytes_per_token(const CausalLm& model);
+std::int64_t recomputed_bytes_per_token(const CausalLm& model);
+
+// Floating-point operations that one step needs: 4 a frozen weight and token, 6 a trained one, causal attention, and
+// the head on trained rows only.
+double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool);
+
+// The rate of the GEMMs of the layers' weight shapes at 2048 rows in the compute dtype, weighted by work.
+double measured_gemm_flops_per_second(const CausalLm& model);
+
+// Fills in what is left to `auto`: a micro-batch of what fits into half of the free memory without recompute, but at
+// least the longest sample; then as many layers that keep their activations as fit.
+struct PlanRequest {
+  std::optional<std::int64_t> micro_batch_tokens;
+  std::string gradient_checkpointing;  // auto, on, off
+  std::int64_t largest_pool_tokens;    // of any step
+  std::int64_t longest_sample;
+};
+StepPlan make_plan(const CausalLm& model, const PlanRequest& request, std::int64_t free_bytes);
+
+}  // namespace anneal

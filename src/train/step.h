@@ -1,0 +1,31 @@
+// One optimizer step's loss and gradients. The samples of the step are one pool; how it is cut into padding-free
+// micro-batches, and which layers keep their activations, changes speed and memory but not the result.
+#pragma once
+#include <vector>
+
+#include "models/causal_lm.h"
+
+namespace anneal {
+
+struct StepPlan {
+  std::int64_t micro_batch_tokens;  // a longer sample is a micro-batch of its own
+  std::int64_t kept_layers;         // the topmost layers that keep their activations; the others recompute
+};
+
+struct StepLoss {
+  double sum_nll = 0;
+  std::int64_t trained_tokens = 0;  // positions with a loss
+  std::int64_t tokens = 0;
+  double mean() const { return trained_tokens > 0 ? sum_nll / static_cast<double>(trained_tokens) : 0; }
+};
+
+// Cuts samples of these lengths, in order, into runs of at most `budget` tokens. Returns the first index of each run,
+// and the end.
+std::vector<std::size_t> cut_pool(const std::vector<std::int64_t>& lengths, std::int64_t budget);
+
+// Adds to the parameters' gradients those of (sum of NLL) / (trained positions of the whole pool).
+// `dropout_step` keys the dropout of this step.
+StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, const StepPlan& plan,
+                          std::uint64_t seed, std::int64_t dropout_step);
+
+}  // namespace anneal

@@ -1,0 +1,105 @@
+#include "base/options.h"
+
+#include <gtest/gtest.h>
+
+namespace anneal {
+namespace {
+
+struct Inner {
+  double rate = 0.5;
+  static void fields(auto& c, auto field) {
+    field("rate", c.rate, "A rate.", FieldTraits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
+  }
+};
+
+struct Sample {
+  std::int64_t count = 3;
+  bool remove_columns = false;
+  std::string mode = "auto";
+  std::optional<std::int64_t> limit;
+  std::string mapping = "{}";
+  std::string shards = "one";
+  Inner inner;
+  static void fields(auto& c, auto field) {
+    field("count", c.count, "A count.", FieldTraits{.minimum = 1});
+    field("remove_columns", c.remove_columns, "A switch.");
+    field("mode", c.mode, "A choice.", FieldTraits{.choices = {"auto", "on", "off"}});
+    field("limit", c.limit, "A limit.");
+    field("mapping", c.mapping, "A map.", FieldTraits{.json_text = true});
+    field("shards", c.shards, "Shards.", FieldTraits{.later = "sharding"});
+    field("inner", c.inner, "");
+  }
+};
+
+struct Parsed {
+  Sample sample;
+  std::vector<Problem> problems;
+  std::vector<std::string> warnings;
+  std::set<std::string> given;
+};
+
+Parsed parse(std::vector<std::string> arguments) {
+  Parsed parsed;
+  OptionTable table(parsed.sample);
+  parsed.given = table.parse(arguments, parsed.problems, parsed.warnings);
+  return parsed;
+}
+
+// Oracle: spec section 1.0, by hand.
+TEST(Options, AcceptsBothFormsOfAFlag) {
+  const auto parsed = parse({"--count", "7", "--rate=0.25", "--mode=on", "--limit", "-4"});
+  EXPECT_TRUE(parsed.problems.empty());
+  EXPECT_EQ(parsed.sample.count, 7);
+  EXPECT_EQ(parsed.sample.inner.rate, 0.25);
+  EXPECT_EQ(parsed.sample.mode, "on");
+  EXPECT_EQ(parsed.sample.limit, -4);
+  EXPECT_EQ(parsed.given, (std::set<std::string>{"count", "limit", "mode", "rate"}));
+}
+
+TEST(Options, DashAndUnderscoreAreTheSame) { EXPECT_TRUE(parse({"--remove-columns"}).sample.remove_columns); }
+
+TEST(Options, BooleansTakeThreeForms) {
+  EXPECT_TRUE(parse({"--remove_columns=true"}).sample.remove_columns);
+  EXPECT_FALSE(parse({"--remove_columns", "False"}).sample.remove_columns);
+  EXPECT_FALSE(parse({"--remove_columns", "--no_remove_columns"}).sample.remove_columns);
+}
+
+TEST(Options, LastOccurrenceWinsWithAWarning) {
+  const auto parsed = parse({"--count=4", "--count=5"});
+  EXPECT_EQ(parsed.sample.count, 5);
+  ASSERT_EQ(parsed.warnings.size(), 1u);
+  EXPECT_NE(parsed.warnings[0].find("--count"), std::string::npos);
+}
+
+TEST(Options, ReportsAllProblemsAtOnce) {
+  const auto parsed = parse({"--count=1.5", "--rate=nan", "--mode=maybe", "--countt=2", "stray", "--limit"});
+  ASSERT_EQ(parsed.problems.size(), 6u);
+  EXPECT_EQ(parsed.problems[0].where, "--countt");
+  EXPECT_NE(parsed.problems[0].remedy.find("--count"), std::string::npos);
+}
+
+TEST(Options, ChecksRanges) {
+  EXPECT_EQ(parse({"--count=0"}).problems.size(), 1u);
+  EXPECT_EQ(parse({"--rate=1"}).problems.size(), 1u);
+  EXPECT_EQ(parse({"--rate=0"}).problems.size(), 0u);
+  EXPECT_EQ(parse({"--count=99999999999999999999"}).problems.size(), 1u);
+}
+
+TEST(Options, PrefixesAreNotAccepted) { EXPECT_EQ(parse({"--coun=4"}).problems.size(), 1u); }
+
+TEST(Options, AFlagOfALaterPartIsRefused) {
+  const auto parsed = parse({"--shards=two"});
+  ASSERT_EQ(parsed.problems.size(), 1u);
+  EXPECT_NE(parsed.problems[0].problem.find("sharding"), std::string::npos);
+}
+
+TEST(Options, LoadGivesBackWhatToJsonWrote) {
+  Sample written{.count = 9, .remove_columns = true, .mode = "off", .limit = 2, .mapping = "{\"a\":1}"};
+  Sample read;
+  OptionTable(read).load(OptionTable(written).to_json(), "test");
+  EXPECT_EQ(OptionTable(read).to_json(), OptionTable(written).to_json());
+  EXPECT_EQ(read.limit, 2);
+}
+
+}  // namespace
+}  // namespace anneal

@@ -1,0 +1,201 @@
+#include "data/example.h"
+
+#include <gmock/gmock.h>
+
+#include "data/example_set.h"
+#include "formats/bad_row.h"
+#include "formats/jsonl.h"
+#include "tests/data/scratch.h"
+
+namespace anneal {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::int32_t kBos = 1, kEos = 2;
+
+// A byte is a token; "$" in the text is the end of sequence.
+class ByteEncoder : public TextEncoder {
+ public:
+  bool has_bos = true;
+  bool has_eos = true;
+
+  std::vector<std::int32_t> encode_prompt(std::string_view text) const override {
+    std::vector<std::int32_t> ids;
+    if (has_bos) ids.push_back(kBos);
+    for (const auto id : encode_continuation(text)) ids.push_back(id);
+    return ids;
+  }
+  std::vector<std::int32_t> encode_continuation(std::string_view text) const override {
+    std::vector<std::int32_t> ids;
+    for (const char c : text) ids.push_back(c == '$' ? kEos : c);
+    return ids;
+  }
+  std::optional<std::int32_t> eos_id() const override { return has_eos ? std::optional(kEos) : std::nullopt; }
+};
+
+MadeExample made(std::string_view input, std::string_view output, const ExampleOptions& options,
+                 const ByteEncoder& encoder = {}) {
+  return ExampleMaker(encoder, options).make(input, output);
+}
+
+// Oracle: spec section 3.2, by hand.
+TEST(Example, IsPromptOutputEnd) {
+  const auto whole = made("ab", "xy", {});
+  EXPECT_THAT(whole.example.ids, ElementsAre(kBos, 'a', 'b', 'x', 'y', kEos));
+  EXPECT_EQ(whole.example.prompt_length, 3);
+  EXPECT_EQ(whole.example.trained_tokens(), 3);
+  EXPECT_THAT(made("a", "x$", {}).example.ids, ElementsAre(kBos, 'a', 'x', kEos));
+  EXPECT_THAT(made("a$", "", {}).example.ids, ElementsAre(kBos, 'a', kEos, kEos));
+  EXPECT_THAT(made("a", "x", {.add_eos = false}).example.ids, ElementsAre(kBos, 'a', 'x'));
+}
+
+// Oracle: spec section 3.4, by hand; the limit is 5 tokens.
+TEST(Example, OutputsAreCutWithoutAnEnd) {
+  const ExampleOptions options{.max_seq_length = 5};
+  EXPECT_EQ(made("a", "xy", options).outcome, ExampleOutcome::kWhole);
+  const auto only_end = made("a", "xyz", options);
+  EXPECT_EQ(only_end.outcome, ExampleOutcome::kTruncated);
+  EXPECT_THAT(only_end.example.ids, ElementsAre(kBos, 'a', 'x', 'y', 'z'));
+  EXPECT_THAT(made("a", "xyzw", options).example.ids, ElementsAre(kBos, 'a', 'x', 'y', 'z'));
+  EXPECT_EQ(made("a", "xyz", {.max_seq_length = 5, .on_overlong_output = "drop"}).outcome,
+            ExampleOutcome::kOverlong);
+}
+
+TEST(Example, LongPromptsAreDroppedOrCutAtTheLeft) {
+  EXPECT_EQ(made("ab", "x", {.max_seq_length = 5}).outcome, ExampleOutcome::kWhole);
+  EXPECT_EQ(made("abc", "x", {.max_seq_length = 5}).outcome, ExampleOutcome::kLongPrompt);
+  const auto cut = made("abcdef", "xyz", {.max_seq_length = 5, .long_prompt = "left_truncate"});
+  EXPECT_EQ(cut.outcome, ExampleOutcome::kTruncated);
+  EXPECT_THAT(cut.example.ids, ElementsAre(kBos, 'e', 'f', 'x', 'y'));
+  EXPECT_EQ(cut.example.prompt_length, 3);
+  EXPECT_EQ(cut.prompt_tokens, 7);
+  EXPECT_THAT(made("abc", "x", {.max_seq_length = 5, .long_prompt = "left_truncate"}).example.ids,
+              ElementsAre(kBos, 'b', 'c', 'x', kEos));
+  EXPECT_EQ(made("abc", "x", {.max_seq_length = 2, .long_prompt = "left_truncate"}).outcome,
+            ExampleOutcome::kLongPrompt);
+}
+
+// Oracle: the first token of all has no position that predicts it.
+TEST(Example, WithoutAPromptTheFirstTokenIsNotTrained) {
+  ByteEncoder encoder;
+  encoder.has_bos = false;
+  const auto example = made("", "xy", {}, encoder).example;
+  EXPECT_EQ(example.prompt_length, 0);
+  EXPECT_EQ(example.trained_tokens(), 2);
+  EXPECT_EQ(made("", "x", {.add_eos = false}, encoder).outcome, ExampleOutcome::kEmpty);
+  EXPECT_EQ(made("a", "", {.add_eos = false}, encoder).outcome, ExampleOutcome::kEmpty);
+}
+
+TEST(Example, NoEndOfSequenceIsAnError) {
+  ByteEncoder encoder;
+  encoder.has_eos = false;
+  try {
+    made("a", "b", {}, encoder);
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_EQ(error.code(), ExitCode::kModel);
+    EXPECT_THAT(error.what(), HasSubstr("--eos_token"));
+  }
+  EXPECT_EQ(made("a", "b", {.add_eos = false}, encoder).outcome, ExampleOutcome::kWhole);
+}
+
+class ExampleSetTest : public Scratch {
+ protected:
+  std::filesystem::path write_pairs(int count) {
+    std::string text;
+    for (int row = 0; row < count; ++row)
+      append_text_pair(text, {std::string(row % 13, 'p'), std::string(row % 7, 'o')});
+    return write("pairs.jsonl", text);
+  }
+  ByteEncoder encoder_;
+};
+
+// Oracle: one row at a time through ExampleMaker.
+TEST_F(ExampleSetTest, HoldsWhatTheMakerGives) {
+  const auto path = write_pairs(1000);
+  const ExampleOptions options{.max_seq_length = 10};
+  const auto set = load_examples(path, encoder_, options, {});
+  const ExampleMaker maker(encoder_, options);
+  TextPairReader reader(path);
+  TextPair pair;
+  std::int64_t kept = 0, truncated = 0, trained = 0;
+  for (std::int64_t row = 0; reader.next(pair); ++row) {
+    const auto expected = maker.make(pair.input, pair.output);
+    if (expected.outcome == ExampleOutcome::kLongPrompt) continue;
+    const auto view = set[kept++];
+    EXPECT_EQ(view.row, row);
+    EXPECT_EQ(view.prompt_length, expected.example.prompt_length);
+    EXPECT_EQ(view.trained_tokens(), expected.example.trained_tokens());
+    EXPECT_TRUE(std::equal(view.ids.begin(), view.ids.end(), expected.example.ids.begin(),
+                           expected.example.ids.end()));
+    truncated += expected.outcome == ExampleOutcome::kTruncated;
+    trained += view.trained_tokens();
+  }
+  EXPECT_EQ(set.size(), kept);
+  EXPECT_EQ(set.counts().rows, 1000);
+  EXPECT_EQ(set.counts().dropped.at("long_prompt"), 1000 - kept);
+  EXPECT_EQ(set.counts().truncated, truncated);
+  EXPECT_EQ(set.counts().trained_tokens, trained);
+  EXPECT_EQ(set.counts().longest, 10);
+  EXPECT_THAT(set.counts().first_dropped, ElementsAre(8, 9, 10, 11, 12));
+}
+
+// Oracle: the result of no threads.
+TEST_F(ExampleSetTest, ThreadsDoNotChangeTheResult) {
+  const auto path = write_pairs(5000);
+  const auto alone = load_examples(path, encoder_, {}, {});
+  for (const std::int64_t threads : {1, 2, 5}) {
+    const auto together = load_examples(path, encoder_, {}, {.threads = threads});
+    ASSERT_EQ(together.size(), alone.size());
+    ASSERT_EQ(together.tokens(), alone.tokens());
+    for (std::int64_t index = 0; index < alone.size(); ++index) {
+      EXPECT_EQ(together[index].row, alone[index].row);
+      EXPECT_TRUE(
+          std::equal(together[index].ids.begin(), together[index].ids.end(), alone[index].ids.begin()));
+    }
+    EXPECT_EQ(together.counts().trained_tokens, alone.counts().trained_tokens);
+  }
+}
+
+TEST_F(ExampleSetTest, FirstRowsLimitWhatIsRead) {
+  const auto set = load_examples(write_pairs(300), encoder_, {}, {.first_rows = 200});
+  EXPECT_EQ(set.counts().rows, 200);
+  EXPECT_EQ(set.size(), 200);
+}
+
+// Oracle: the messages, by hand; the earliest bad line is named whatever the threads.
+TEST_F(ExampleSetTest, ErrorsAreThoseOfTheEarliestRow) {
+  std::string text;
+  for (int row = 0; row < 2000; ++row)
+    text += row % 500 == 499 ? "bad\n" : "{\"input\":\"a\",\"output\":\"b\"}\n";
+  const auto path = write("bad.jsonl", text);
+  const auto error = [&](const ExampleSetOptions& options, const ExampleOptions& example_options = {}) {
+    try {
+      load_examples(path, encoder_, example_options, options);
+    } catch (const UserError& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  for (const std::int64_t threads : {0, 4}) {
+    EXPECT_THAT(error({.threads = threads}), HasSubstr("bad.jsonl:500 "));
+    EXPECT_THAT(error({.threads = threads, .skip_bad_rows = 2}), HasSubstr("bad.jsonl:1500 "));
+    EXPECT_EQ(error({.threads = threads, .skip_bad_rows = 4}), "no error");
+    EXPECT_THAT(error({.threads = threads}, {.max_seq_length = 2, .long_prompt = "error"}),
+                HasSubstr("bad.jsonl:1:"));
+    EXPECT_THAT(error({.threads = threads, .skip_bad_rows = 4}, {.max_seq_length = 2}),
+                HasSubstr("none of 2000 rows gives an example to train on (dropped: long_prompt 1996)"));
+  }
+  EXPECT_EQ(load_examples(path, encoder_, {}, {.skip_bad_rows = 4}).counts().skipped, 4);
+}
+
+TEST_F(ExampleSetTest, OptionalFilesMayBeMissingOrEmpty) {
+  EXPECT_EQ(load_examples(folder_ / "none.jsonl", encoder_, {}, {.required = false}).size(), 0);
+  EXPECT_EQ(load_examples(write("empty.jsonl", ""), encoder_, {}, {.required = false}).size(), 0);
+  EXPECT_THROW(load_examples(folder_ / "empty.jsonl", encoder_, {}, {}), UserError);
+}
+
+}  // namespace
+}  // namespace anneal

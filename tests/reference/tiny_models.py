@@ -1,0 +1,164 @@
+"""Tiny random Hugging Face folders that transformers itself writes: every option of a family, a few hundred kB each.
+
+`python -m reference.tiny_models FOLDER` writes all of NAMES below FOLDER.
+"""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+_LLAMA3_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_QWEN_PATTERN = _LLAMA3_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
+
+_CORPUS = [
+    f"{subject} {verb} {number} {thing} to {place}, and paid ${number * 3}.{number % 10}0 for each.\n"
+    for number, (subject, verb, thing, place) in enumerate(
+        (subject, verb, thing, place)
+        for subject in ("Ada", "The teacher", "My neighbour", "Bruno's sister", "We")
+        for verb in ("sold", "carried", "sent", "didn't bring")
+        for thing in ("apples", "letters", "old books", "baskets of pears")
+        for place in ("the market", "school", "Zürich", "a friend")
+    )
+]
+
+# name -> (family, options of its config)
+NAMES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {"tie_word_embeddings": True}),
+    "llama-untied": ("llama", {"tie_word_embeddings": False, "rope_theta": 500000.0}),
+    "llama-rope3": (
+        "llama",
+        {
+            "tie_word_embeddings": True,
+            "rope_theta": 500000.0,
+            # An original length this short puts wavelengths into all three bands of the scaling.
+            "rope_scaling": {
+                "rope_type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 64,
+            },
+        },
+    ),
+    "llama-mha": ("llama", {"tie_word_embeddings": False, "num_key_value_heads": 4}),
+    "qwen3": ("qwen3", {"tie_word_embeddings": True}),
+    "qwen3-untied": ("qwen3", {"tie_word_embeddings": False}),
+}
+
+
+def make_tokenizer(family: str) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of about 512 tokens. Llama puts BOS in front; Qwen has none."""
+    tokenizer = Tokenizer(models.BPE())
+    pattern = _LLAMA3_PATTERN if family == "llama" else _QWEN_PATTERN
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    if family == "qwen3":
+        tokenizer.normalizer = normalizers.NFC()
+    specials = ["<|bos|>", "<|eos|>", "<|pad|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=512,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=[AddedToken(text, special=True) for text in specials],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_CORPUS, trainer)
+    if family == "llama":
+        tokenizer.post_processor = processors.Sequence(
+            [
+                processors.ByteLevel(trim_offsets=False),
+                processors.TemplateProcessing(
+                    single="<|bos|> $A", pair="<|bos|> $A <|bos|> $B", special_tokens=[("<|bos|>", 0)]
+                ),
+            ]
+        )
+    else:
+        tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=specials[0] if family == "llama" else None,
+        eos_token=specials[1],
+        pad_token=specials[2],
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def make_model(family: str, options: dict[str, Any], seed: int = 1) -> torch.nn.Module:
+    """Random fp32 weights, large enough that attention and logits are far from uniform; norms are not all ones."""
+    shape: dict[str, Any] = {
+        "vocab_size": 512,
+        "hidden_size": 64,
+        "intermediate_size": 160,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 2,
+    }
+    if family == "qwen3":
+        shape |= {"head_dim": 32, "rms_norm_eps": 1e-6}
+        made = Qwen3ForCausalLM(Qwen3Config(**(shape | options)))
+    else:
+        shape |= {"rms_norm_eps": 1e-5, "attention_bias": False, "mlp_bias": False}
+        made = LlamaForCausalLM(LlamaConfig(**(shape | options)))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.dim() == 1:
+                parameter.copy_(1.0 + 0.2 * noise)
+            elif "embed_tokens" in name or "lm_head" in name:
+                parameter.copy_(noise * 3.0 / math.sqrt(parameter.shape[1]))
+            else:
+                parameter.copy_(noise * 1.5 / math.sqrt(parameter.shape[1]))
+    return made.eval()
+
+
+def make_folder(
+    folder: Path | str, name: str = "llama", dtype: torch.dtype = torch.float32, sharded: bool = False, seed: int = 1
+) -> Path:
+    """Writes the model NAMES[name]; `sharded` cuts it into several files with an index."""
+    folder = Path(folder)
+    family, options = NAMES[name]
+    made = make_model(family, options, seed).to(dtype)
+    made.config.dtype = dtype
+    made.save_pretrained(folder, max_shard_size="200KB" if sharded else "5GB")
+    make_tokenizer(family).save_pretrained(folder)
+    return folder
+
+
+def random_adapter(model: torch.nn.Module, seed: int = 2, scale: float = 0.05) -> None:
+    """Gives both LoRA factors of a PeftModel random values: with B = 0 a gradient test cannot fail."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".lora_" in name:
+                parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    for name in NAMES:
+        make_folder(folder / name, name)
+    make_folder(folder / "qwen3-bf16", "qwen3", torch.bfloat16)
+    make_folder(folder / "llama-sharded", "llama-untied", sharded=True)
+
+
+if __name__ == "__main__":
+    main()
