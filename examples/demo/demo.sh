@@ -9,7 +9,7 @@ anneal=build/release/anneal
 out=demo-run
 model=$out/models/SmolLM2-135M-Instruct
 run=$out/results/demo
-steps=${DEMO_STEPS:-60}
+steps=${DEMO_STEPS:-100}
 
 title() { printf '\n== %s\n' "$*"; }
 quietly() { # keeps a command's output in a log, and shows it only when the command fails
@@ -41,7 +41,7 @@ rm -rf "$run"
 $anneal train --hf_model_id "$model" --data_dir "$out/data" --results_dir "$out/results" --run_name demo \
   --max_steps "$steps" --per_device_train_batch_size 2 --gradient_accumulation_steps 4 \
   --learning_rate 1e-3 --min_learning_rate 1e-5 --warmup_ratio 0.05 --weight_decay 0.01 --max_grad_norm 1.0 \
-  --lora_rank 16 --lora_alpha 32 --lora_dropout 0.05 --eval_steps "$steps" --logging_steps 1 --seed 16257
+  --lora_rank 16 --lora_alpha 32 --lora_dropout 0.05 --eval_steps "$steps" --logging_steps 5 --seed 16257
 adapter=$run/$(cat "$run/best")
 
 title "4. After training: the same rows; none of their names, places, things and numbers was trained on"

@@ -26,6 +26,8 @@ J parse(std::string_view text, const std::string& where, ExitCode code) {
   } catch (const nlohmann::json::parse_error& error) {
     fail(code, "not valid JSON at byte " + std::to_string(error.byte > 0 ? error.byte - 1 : 0), where,
          "check the text there: " + std::string(error.what()));
+  } catch (const nlohmann::json::out_of_range& error) {
+    fail(code, "not valid JSON: a number is too large", where, "look for it: " + std::string(error.what()));
   }
 }
 

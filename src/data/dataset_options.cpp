@@ -46,8 +46,9 @@ void check_text(const std::string& text, const std::string& flag, std::vector<Pr
 }  // namespace
 
 void resolve(DatasetOptions& options, const std::set<std::string>& given) {
-  options.describes_dataset = std::any_of(given.begin(), given.end(),
-                                          [](const std::string& name) { return name.starts_with("hfdc_"); });
+  options.describes_dataset = std::any_of(given.begin(), given.end(), [](const std::string& name) {
+    return name.starts_with("hfdc_") && name != "hfdc_num_proc";
+  });
   if (options.hfdc_dataset_name == kDefaultDataset) return;
   if (!given.contains("hfdc_dataset_config")) options.hfdc_dataset_config.clear();
   if (!given.contains("hfdc_field_mapping")) options.hfdc_field_mapping = "{}";

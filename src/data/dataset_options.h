@@ -60,7 +60,8 @@ struct DatasetOptions {
         "hfdc_field_mapping", c.hfdc_field_mapping,
         "JSON object from placeholder to column; a placeholder that is not in it is the column of that name.",
         FieldTraits{.json_text = true});
-    field("hfdc_num_proc", c.hfdc_num_proc, "Threads that prepare data; the result does not depend on it.",
+    field("hfdc_num_proc", c.hfdc_num_proc,
+          "Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.",
           FieldTraits{.minimum = 1});
     field("data_dir", c.data_dir,
           "The folder of training.jsonl, validation.jsonl and test.jsonl. Files that lie there are used; "

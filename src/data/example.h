@@ -20,6 +20,8 @@ class TextEncoder {
   // Without special tokens, as the continuation of a text that stands before it.
   virtual std::vector<std::int32_t> encode_continuation(std::string_view text) const = 0;
   virtual std::optional<std::int32_t> eos_id() const = 0;  // to append; nothing where none is
+  // Tokens that encode_prompt() puts before those of the text.
+  virtual std::size_t leading_specials() const { return encode_prompt("").size(); }
 };
 
 struct Example {

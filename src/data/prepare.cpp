@@ -76,7 +76,8 @@ DataFile measure_foreign(const fs::path& path, std::int64_t skip_bad_rows, std::
 }
 
 PreparedData use_foreign(const fs::path& folder, const DatasetOptions& options, const Log& log) {
-  if (fs::exists(folder / kManifestName))
+  std::error_code error;
+  if (fs::exists(folder / kManifestName, error))
     log("warning: " + (folder / kManifestName).string() + " does not say what the data was made from");
   if (options.describes_dataset)
     log("note: " + folder.string() + " holds data of its own; the --hfdc_ flags are not used");

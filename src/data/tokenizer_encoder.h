@@ -13,6 +13,7 @@ class TokenizerEncoder : public TextEncoder {
   std::vector<std::int32_t> encode_prompt(std::string_view text) const override;
   std::vector<std::int32_t> encode_continuation(std::string_view text) const override;
   std::optional<std::int32_t> eos_id() const override { return eos_id_; }
+  std::size_t leading_specials() const override { return tokenizer_.leading_special_ids().size(); }
 
  private:
   const Tokenizer& tokenizer_;

@@ -100,9 +100,8 @@ void gather_queries(const T* base, const Problem& p, const Task& task, std::int6
 #define HWY_TARGET_INCLUDE "nn/attention.cpp"
 #include <hwy/foreach_target.h>
 
-#include <hwy/contrib/math/math-inl.h>
-
 #include "nn/simd-inl.h"
+#include "nn/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
@@ -123,7 +122,7 @@ SoftmaxRow softmax_row(const float* scores, std::int64_t valid, std::int64_t pad
   const auto shift = hn::Set(FloatTag(), maximum), factor = hn::Set(FloatTag(), scale);
   auto sum = hn::Zero(FloatTag());
   for_each_vector(valid, [&](std::size_t from, std::size_t count) HWY_ATTR {
-    auto weight = hn::Exp(FloatTag(), hn::Mul(hn::Sub(load(scores + from, count), shift), factor));
+    auto weight = exponential(hn::Mul(hn::Sub(load(scores + from, count), shift), factor));
     if (count < lanes) weight = hn::IfThenElseZero(hn::FirstN(FloatTag(), count), weight);
     sum = hn::Add(sum, weight);
     store(weight, weights + from, count);
@@ -221,7 +220,7 @@ void score_gradients(const QueryTile<T>& tile, std::int64_t first_key, std::int6
     for (std::int64_t at = 0; at < kTile; at += hn::Lanes(FloatTag())) {
       const auto row = key * kTile + at;
       const auto exponent = hn::Sub(hn::Mul(load(scores + row), factor), load(tile.log_sum_exp + at));
-      auto weight = hn::Exp(FloatTag(), exponent);
+      auto weight = exponential(exponent);
       if (at < visible_from)
         weight = hn::IfThenElseZero(hn::Not(hn::FirstN(FloatTag(), visible_from - at)), weight);
       store(weight, weights + row);

@@ -29,9 +29,8 @@ struct LossRows {
 #define HWY_TARGET_INCLUDE "nn/cross_entropy.cpp"
 #include <hwy/foreach_target.h>
 
-#include <hwy/contrib/math/math-inl.h>
-
 #include "nn/simd-inl.h"
+#include "nn/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
@@ -59,7 +58,7 @@ double sum_of_exponentials(const T* logits, std::size_t size, float maximum) {
     const std::size_t end = std::min(size, block + kBlock);
     auto sum = hn::Zero(FloatTag());
     for (; at + lanes <= end; at += lanes)
-      sum = hn::Add(sum, hn::Exp(FloatTag(), hn::Sub(load(logits + at), shift)));
+      sum = hn::Add(sum, exponential(hn::Sub(load(logits + at), shift)));
     total += hn::GetLane(hn::SumOfLanes(FloatTag(), sum));
   }
   for (; at < size; ++at) total += std::exp(static_cast<float>(logits[at]) - maximum);
@@ -72,8 +71,8 @@ void write_gradient(T* logits, std::size_t size, std::int64_t target, float maxi
   const auto shift = hn::Set(FloatTag(), maximum);
   const auto factor = hn::Set(FloatTag(), static_cast<float>(scale / total));
   for_each_vector(size, [&](std::size_t at, std::size_t count) HWY_ATTR {
-    const auto exponential = hn::Exp(FloatTag(), hn::Sub(load(logits + at, count), shift));
-    store(hn::Mul(exponential, factor), logits + at, count);
+    const auto value = exponential(hn::Sub(load(logits + at, count), shift));
+    store(hn::Mul(value, factor), logits + at, count);
   });
   const double probability = std::exp(target_logit - maximum) / total;
   logits[target] = static_cast<T>(static_cast<float>((probability - 1) * scale));
@@ -95,7 +94,7 @@ void loss_rows(const LossRows& l, std::int64_t begin, std::int64_t end) {
       const std::int64_t target = l.targets_N[row];
       const float maximum = row_maximum(logits, size);
       const double total = sum_of_exponentials(logits, size, maximum);
-      l.losses_N[row].nll = std::log(total) + maximum - static_cast<float>(logits[target]);
+      l.losses_N[row].nll = std::log(total) + (static_cast<double>(maximum) - static_cast<float>(logits[target]));
       l.losses_N[row].target_is_argmax = is_first_maximum(logits, target, maximum);
       if (l.gradient_scale) write_gradient(logits, size, target, maximum, total, *l.gradient_scale);
     }

@@ -29,16 +29,15 @@ struct Backward {
 #define HWY_TARGET_INCLUDE "nn/swiglu.cpp"
 #include <hwy/foreach_target.h>
 
-#include <hwy/contrib/math/math-inl.h>
-
 #include "nn/simd-inl.h"
+#include "nn/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
 
 HWY_INLINE FloatVec sigmoid(FloatVec x) {
   const auto one = hn::Set(FloatTag(), 1.0f);
-  return hn::Div(one, hn::Add(one, hn::Exp(FloatTag(), hn::Neg(x))));
+  return hn::Div(one, hn::Add(one, exponential(hn::Neg(x))));
 }
 
 void forward_range(const Forward& f, std::int64_t begin, std::int64_t end) {

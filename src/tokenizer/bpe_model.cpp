@@ -16,17 +16,24 @@ constexpr std::string_view kSpaceMarker =
     "\xE2\x96\x81";  // U+2581, for a space in SentencePiece vocabularies
 constexpr std::int32_t kMaxId = 1 << 24;
 
-std::pair<std::string, std::string> parse_merge(const Json& merge, const Component& merges,
-                                                std::size_t rank) {
+// Views of strings in `merge`.
+std::pair<std::string_view, std::string_view> parse_merge(const Json& merge, const Component& merges,
+                                                          std::size_t rank) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
-    return {merge[0].get<std::string>(), merge[1].get<std::string>()};
+    return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
   if (merge.is_string()) {
-    const auto text = merge.get<std::string>();
+    const std::string_view text = merge.get_ref<const std::string&>();
     const auto space = text.find(' ');
     if (space != text.npos && text.find(' ', space + 1) == text.npos)
       return {text.substr(0, space), text.substr(space + 1)};
   }
   merges.damaged(fmt::format("merge {} is not a pair of tokens: {}", rank, merge.dump()));
+}
+
+bool has_marker_inside(std::string_view token) {
+  for (std::size_t at = 0; (at = token.find(kSpaceMarker, at)) != token.npos; at += kSpaceMarker.size())
+    if (at > 0 && !token.substr(0, at).ends_with(kSpaceMarker)) return true;
+  return false;
 }
 
 }  // namespace
@@ -67,31 +74,27 @@ void BpeModel::load_merges(const Component& component) {
   const Component list = component.child("merges");
   if (!list.json.is_array()) list.damaged("this is not a list");
   merges_ = MergeTable(list.json.size());
-  std::vector<std::string> merged;
-  merged.reserve(list.json.size());
+  const auto known_id = [&](std::string_view token, std::size_t rank) {
+    const auto found = ids_.find(token);
+    if (found == ids_.end())
+      list.damaged(fmt::format("merge {} names \"{}\", which the vocabulary lacks", rank, token));
+    return found->second;
+  };
+  // If no merge joins another character with a following marker, the symbols on both sides never meet, and a
+  // long text falls apart into words. A run of unknown characters ends there too, as the marker is known.
+  bool falls_apart = !reads_bytes_ && !ignore_merges_ && id(kSpaceMarker);
   std::uint32_t rank = 0;
+  std::string merged;
   for (const auto& merge : list.json) {
     if (merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version")) continue;
     const auto [left, right] = parse_merge(merge, list, rank);
-    merged.push_back(left + right);
-    for (const auto& token : {left, right, merged.back()})
-      if (!id(token))
-        list.damaged(fmt::format("merge {} names \"{}\", which the vocabulary lacks", rank, token));
-    merges_.set(*id(left), *id(right), {rank, *id(merged.back())});
+    merged.assign(left).append(right);
+    const std::int32_t left_id = known_id(left, rank), right_id = known_id(right, rank);
+    merges_.set(left_id, right_id, {rank, known_id(merged, rank)});
+    falls_apart = falls_apart && !has_marker_inside(merged);
     ++rank;
   }
-  find_marker(merged);
-}
-
-// If no merge joins another character with a following marker, the symbols on both sides never meet, and a
-// long text falls apart into words. An unknown run cannot reach over the marker either, as the marker is
-// known.
-void BpeModel::find_marker(const std::vector<std::string>& merged) {
-  if (reads_bytes_ || ignore_merges_ || !id(kSpaceMarker)) return;
-  for (const auto& token : merged)
-    for (std::size_t at = 0; (at = token.find(kSpaceMarker, at)) != token.npos; at += kSpaceMarker.size())
-      if (at > 0 && !std::string_view(token).substr(0, at).ends_with(kSpaceMarker)) return;
-  marker_ = kSpaceMarker;
+  if (falls_apart) marker_ = kSpaceMarker;
 }
 
 void BpeModel::load_initial_symbols() {

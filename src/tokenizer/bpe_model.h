@@ -51,7 +51,6 @@ class BpeModel {
   void load_vocabulary(const Component& component);
   void load_merges(const Component& component);
   void load_initial_symbols();
-  void find_marker(const std::vector<std::string>& merged);
 
   void encode_cached(std::string_view word, BpeScratch& scratch, std::vector<std::int32_t>& ids) const;
   void encode_new(std::string_view word, BpeScratch& scratch, std::vector<std::int32_t>& ids) const;

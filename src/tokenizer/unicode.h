@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/utf8.h"
+
 namespace anneal {
 
 enum Category : std::uint8_t {  // general categories, as the library's regex engine has them
@@ -104,7 +106,6 @@ inline std::size_t previous_start(std::string_view text, std::size_t at) {
   return at;
 }
 
-void append_utf8(std::string& text, char32_t code_point);
 std::string to_utf8(std::u32string_view code_points);
 std::u32string to_code_points(std::string_view text);  // of valid UTF-8
 

@@ -32,6 +32,7 @@ TEST(DatasetOptions, DefaultsAreValid) {
   EXPECT_EQ(parsed.options.hfdc_dataset_config, "flan1m-alpaca-uncensored");
   EXPECT_EQ(parsed.options.hfdc_output_template, "### Response:\n{output}");
   EXPECT_FALSE(parsed.options.describes_dataset);
+  EXPECT_FALSE(parse({"--hfdc_num_proc=2"}).options.describes_dataset);
 }
 
 // Oracle: spec section 1.2, D11.

@@ -1,0 +1,142 @@
+#include "nn/rotary.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "tests/support/tensors.h"
+
+namespace anneal {
+namespace {
+
+constexpr double kRoundingFloat32 = 5e-7;   // two products and a sum, relative to values below 1
+constexpr double kFrequencyFloat32 = 1e-6;  // relative; a power, a reciprocal and some products in float32
+constexpr std::int64_t kHeadDims[] = {2, 8, 24, 64, 128, 200};  // halves with and without a partial vector
+
+RopeTable table_for(std::int64_t tokens, std::int64_t head_dim) {
+  return rope_table(at::arange(tokens, at::kLong) * 3, rope_frequencies(head_dim, 10'000, {}));
+}
+
+// The rotation of pairs (i, i + F), one element at a time, in float64.
+at::Tensor by_loops(const at::Tensor& x_NHD, double theta, std::int64_t position_step) {
+  auto out = in_double(x_NHD).clone();
+  const auto x = in_double(x_NHD).contiguous();
+  const std::int64_t heads = x.size(1), width = x.size(2), half = width / 2;
+  const auto* from = x.const_data_ptr<double>();
+  auto* to = out.mutable_data_ptr<double>();
+  for (std::int64_t token = 0; token < x.size(0); ++token)
+    for (std::int64_t head = 0; head < heads; ++head)
+      for (std::int64_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(position_step * token) * std::pow(theta, -2.0 * i / width);
+        const auto first = (token * heads + head) * width + i, second = first + half;
+        to[first] = from[first] * std::cos(angle) - from[second] * std::sin(angle);
+        to[second] = from[second] * std::cos(angle) + from[first] * std::sin(angle);
+      }
+  return out;
+}
+
+// Oracle: the rotation by loops in float64; positions up to 57, where float32 angles are still sharp.
+TEST(Rotary, RotatesPairsByTheirAngle) {
+  constexpr double kAngle = 1e-5;  // 57 radians in float32, off by up to 4e-6
+  for (const auto head_dim : kHeadDims) {
+    auto x = random_tensor({20, 3, head_dim}, head_dim);
+    const auto wanted = by_loops(x, 10'000, 3);
+    apply_rope(x, table_for(20, head_dim), Rotation::kForward);
+    EXPECT_LT(relative_error(x, wanted), kAngle) << head_dim;
+  }
+}
+
+// Oracle: the plain form.
+TEST(Rotary, KernelEqualsPlain) {
+  for (const auto rotation : {Rotation::kForward, Rotation::kInverse})
+    for (const auto head_dim : kHeadDims) {
+      const auto table = table_for(37, head_dim);
+      auto x = random_tensor({37, 2, head_dim}, head_dim);
+      const auto wanted = plain::apply_rope(x, table, rotation);
+      apply_rope(x, table, rotation);
+      EXPECT_LT(relative_error(x, wanted), kRoundingFloat32) << head_dim;
+
+      auto rounded = random_tensor({37, 2, head_dim}, head_dim, at::kBFloat16);
+      const auto exact = plain::apply_rope(rounded.to(at::kFloat), table, rotation);
+      apply_rope(rounded, table, rotation);
+      EXPECT_TRUE(is_rounded_to_bf16(rounded, exact)) << head_dim;
+    }
+}
+
+// Oracle: what stood there; and <forward x, y> = <x, inverse y>, which makes the inverse the gradient.
+TEST(Rotary, InverseUndoesAndTransposes) {
+  constexpr double kInnerProduct = 1e-4;  // sums of some thousand float32 values below 1
+  for (const auto head_dim : kHeadDims) {
+    const auto table = table_for(40, head_dim);
+    const auto x = random_tensor({40, 2, head_dim}, 1), y = random_tensor({40, 2, head_dim}, 2);
+    auto forward = x.clone(), back = y.clone();
+    apply_rope(forward, table, Rotation::kForward);
+    apply_rope(back, table, Rotation::kInverse);
+    const double left = (in_double(forward) * in_double(y)).sum().item<double>();
+    EXPECT_NEAR(left, (in_double(x) * in_double(back)).sum().item<double>(), kInnerProduct);
+    apply_rope(forward, table, Rotation::kInverse);
+    EXPECT_LT(relative_error(forward, x), 2 * kRoundingFloat32) << head_dim;
+  }
+}
+
+// Oracle: theta^(-2i/D) in float64.
+TEST(Rotary, FrequenciesFallGeometrically) {
+  const auto frequency = rope_frequencies(64, 500'000, {});
+  ASSERT_EQ(frequency.numel(), 32);
+  EXPECT_EQ(frequency.scalar_type(), at::kFloat);
+  for (std::int64_t i = 0; i < 32; ++i) {
+    const double wanted = std::pow(500'000, -2.0 * static_cast<double>(i) / 64);
+    EXPECT_NEAR(frequency[i].item<double>() / wanted, 1, kFrequencyFloat32);
+  }
+}
+
+// Oracle: Llama 3.1's rule on one frequency, in float64.
+TEST(Rotary, Llama3ScalingFollowsItsRule) {
+  const RopeScaling scaling{"llama3", 8, 1, 4, 8192};
+  const auto frequency = rope_frequencies(128, 500'000, scaling);
+  int kept = 0, stretched = 0, between = 0;
+  for (std::int64_t i = 0; i < 64; ++i) {
+    const double unscaled = std::pow(500'000, -2.0 * static_cast<double>(i) / 128);
+    const double wavelength = 2 * std::numbers::pi / unscaled;
+    double wanted = unscaled;
+    if (wavelength > 8192.0 / 1) {
+      wanted = unscaled / 8;
+      ++stretched;
+    } else if (wavelength >= 8192.0 / 4) {
+      const double smooth = (8192 / wavelength - 1) / (4 - 1);
+      wanted = (1 - smooth) * unscaled / 8 + smooth * unscaled;
+      ++between;
+    } else {
+      ++kept;
+    }
+    EXPECT_NEAR(frequency[i].item<double>() / wanted, 1, 3 * kFrequencyFloat32) << i;
+  }
+  EXPECT_TRUE(kept > 0 && stretched > 0 && between > 0);
+}
+
+// Oracle: hand numbers for Llama 3.2's scaling: 2 pi / frequency is 4000 between the bounds 2048 and 8192, so
+// that smooth = (8192 / 4000 - 1) / 3 and the frequency is (1 - smooth) / 32 + smooth of itself.
+TEST(Rotary, Llama3ScalingHandNumber) {
+  const double theta =
+      std::pow(4000 / (2 * std::numbers::pi), 2);  // element 1 of a head of 4 has theta^(-1/2)
+  const auto frequency = rope_frequencies(4, theta, {"llama3", 32, 1, 4, 8192});
+  EXPECT_EQ(frequency[0].item<float>(), 1);
+  EXPECT_NEAR(frequency[1].item<double>() * 4000 / (2 * std::numbers::pi), 0.3700833, 1e-5);
+}
+
+// Oracle: hand numbers; a quarter turn takes (1, 0) to (0, 1), and position 0 changes nothing.
+TEST(Rotary, HandNumbers) {
+  const auto quarter = at::tensor(std::vector<float>{static_cast<float>(std::numbers::pi / 2)});
+  const auto table = rope_table(at::tensor(std::vector<std::int64_t>{0, 1, 2}), quarter);
+  auto x = at::tensor(std::vector<float>{1, 0, 1, 0, 1, 0}).view({3, 1, 2});
+  apply_rope(x, table, Rotation::kForward);
+  const float wanted[] = {1, 0, 0, 1, -1, 0};
+  for (int at = 0; at < 6; ++at) EXPECT_NEAR(x.view({-1})[at].item<float>(), wanted[at], 1e-6);
+}
+
+}  // namespace
+}  // namespace anneal

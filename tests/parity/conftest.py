@@ -1,0 +1,52 @@
+"""Models, adapters and samples that the parity tests share."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from parity.program import ROOT
+from reference import hf_train, tiny_models
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory):
+    """tiny("qwen3") -> (folder of a tiny random model, folder of a random adapter on all seven targets)."""
+    root = tmp_path_factory.mktemp("tiny")
+    made: dict[tuple, tuple[Path, Path]] = {}
+
+    def make(name: str, dtype: torch.dtype = torch.float32, sharded: bool = False) -> tuple[Path, Path]:
+        key = (name, dtype, sharded)
+        if key not in made:
+            folder = root / f"{name}-{dtype}-{sharded}".replace("torch.", "")
+            model = tiny_models.make_folder(folder, name, dtype, sharded)
+            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8)
+            network = hf_train.add_adapter(hf_train.load_base(model, recipe), recipe)
+            tiny_models.random_adapter(network)
+            network.save_pretrained(folder / "adapter")
+            made[key] = (model, folder / "adapter")
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The demo's real model; made once below build/."""
+    folder = ROOT / "build" / "models" / "SmolLM2-135M-Instruct"
+    subprocess.run([sys.executable, str(ROOT / "examples/demo/make_model.py"), str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def samples() -> list[dict]:
+    """Token samples of lengths that cross the tiles of the attention kernel; one is all prompt but its last token."""
+    generator = random.Random(7)
+    lengths = [(40, 11), (1, 0), (129, 64), (2, 1), (70, 69), (64, 0), (33, 5)]
+    return [
+        {"ids": [generator.randrange(3, 512) for _ in range(length)], "prompt_length": prompt}
+        for length, prompt in lengths
+    ]

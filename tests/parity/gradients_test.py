@@ -1,0 +1,117 @@
+"""Oracle: autograd through transformers and PEFT; loss = sum of NLL over the trained tokens of all samples / their number."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from parity.program import probe
+from reference import adapter_check, hf_train, tiny_models
+from reference.dropout_masks import given_masks
+
+GRADIENT_FP32 = 1e-4  # ||a-b|| / ||b|| of each tensor
+CUT_FP32 = 1e-5  # another cut of the same step: only the order of sums differs
+
+
+def _labels(sample: dict) -> torch.Tensor:
+    labels = torch.tensor(sample["ids"])
+    labels[: sample["prompt_length"]] = -100
+    return labels
+
+
+def _reference_loss(model: torch.nn.Module, samples: list[dict]) -> torch.Tensor:
+    """Sets the gradients; one padded batch, so that dropout masks can be given for it."""
+    longest = max(len(sample["ids"]) for sample in samples)
+    ids = torch.zeros(len(samples), longest, dtype=torch.long)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for row, sample in enumerate(samples):
+        length = len(sample["ids"])
+        ids[row, :length], mask[row, :length] = torch.tensor(sample["ids"]), 1
+        labels[row, :length] = _labels(sample)
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
+    loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], ignore_index=-100)
+    loss.backward()
+    return loss.detach()
+
+
+def _assert_gradients(ours: dict[str, torch.Tensor], named: list[tuple[str, torch.Tensor]]) -> None:
+    found = {name.removeprefix("grad."): tensor for name, tensor in ours.items() if name.startswith("grad.")}
+    assert set(found) == {name for name, _ in named}
+    for name, expected in named:
+        error = torch.linalg.vector_norm(found[name] - expected) / torch.linalg.vector_norm(expected)
+        assert error <= GRADIENT_FP32, f"{name}: {error:.2e}"
+
+
+def _lora_gradients(network: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [(n.replace(".default.", "."), p.grad) for n, p in network.named_parameters() if p.requires_grad]
+
+
+def _trainable(folder: Path, adapter: Path, dropout: float = 0.0) -> torch.nn.Module:
+    recipe = hf_train.Recipe(steps=1, dropout=dropout)
+    return hf_train.add_adapter(hf_train.load_base(folder, recipe), recipe, adapter).train()
+
+
+@pytest.mark.parametrize("name", tiny_models.NAMES)
+def test_lora_gradients_equal_peft(name: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, adapter = tiny(name)
+    network = _trainable(folder, adapter)
+    loss = _reference_loss(network, samples)
+    ours = probe(tmp_path, model=folder, adapter=adapter, samples=samples, gradients=True)
+    assert abs(ours["loss"].item() - loss.item()) <= 1e-5 * loss.item()
+    _assert_gradients(ours, _lora_gradients(network))
+
+
+@pytest.mark.parametrize("name", tiny_models.NAMES)
+def test_full_gradients_equal_transformers(name: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, _ = tiny(name)
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
+    loss = _reference_loss(network, samples)
+    ours = probe(tmp_path, model=folder, full_ft=True, samples=samples, gradients=True)
+    assert abs(ours["loss"].item() - loss.item()) <= 1e-5 * loss.item()
+    _assert_gradients(ours, [(n, p.grad) for n, p in network.named_parameters()])
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3"])
+def test_dropout_gradients_equal_peft_with_our_masks(name: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, adapter = tiny(name)
+    ours = probe(tmp_path, model=folder, adapter=adapter, samples=samples, gradients=True, masks=True,
+                 lora_dropout=0.25, seed=3, step=5)  # fmt: skip
+    masks = {n.removeprefix("mask."): t.bool() for n, t in ours.items() if n.startswith("mask.")}
+    share = torch.cat([mask.flatten() for mask in masks.values()]).float().mean()
+    assert abs(share - 0.75) < 0.005
+    network = _trainable(folder, adapter, dropout=0.25)
+    with given_masks(network, masks, 0.25, [len(sample["ids"]) for sample in samples]):
+        loss = _reference_loss(network, samples)
+    assert abs(ours["loss"].item() - loss.item()) <= 1e-5 * loss.item()
+    _assert_gradients(ours, _lora_gradients(network))
+
+
+@pytest.mark.parametrize("full_ft", [False, True])
+def test_cuts_and_recompute_change_nothing(full_ft: bool, tiny, samples: list[dict], tmp_path: Path):
+    folder, adapter = tiny("qwen3")
+    request = dict(model=folder, samples=samples, gradients=True, full_ft=full_ft, seed=3, step=5)
+    if not full_ft:
+        request |= dict(adapter=adapter, lora_dropout=0.25)
+    whole = probe(tmp_path, **request)
+    for kept in (0, 1, 2):
+        again = probe(tmp_path, **request, kept_layers=kept)
+        assert all(torch.equal(again[name], tensor) for name, tensor in whole.items()), f"{kept} kept layers"
+    for tokens in (1, 100, 200):
+        cut = probe(tmp_path, **request, micro_batch_tokens=tokens)
+        for name, tensor in whole.items():
+            if name.startswith("grad."):
+                error = torch.linalg.vector_norm(cut[name] - tensor) / torch.linalg.vector_norm(tensor)
+                assert error <= CUT_FP32, f"{tokens} tokens, {name}: {error:.2e}"
+
+
+def test_only_the_lowest_trained_layers_are_reached(tiny, samples: list[dict], tmp_path: Path):
+    """Adapters on a few modules above the lowest layer: what is skipped below must not change what is trained."""
+    folder, _ = tiny("llama")
+    recipe = hf_train.Recipe(steps=1, rank=4, targets=["layers.1.mlp.down_proj", "layers.2.self_attn.k_proj"])
+    network = hf_train.add_adapter(hf_train.load_base(folder, recipe), recipe).train()
+    tiny_models.random_adapter(network)
+    network.save_pretrained(tmp_path / "adapter")
+    _reference_loss(network, samples)
+    ours = probe(tmp_path, model=folder, adapter=tmp_path / "adapter", samples=samples, gradients=True)
+    _assert_gradients(ours, _lora_gradients(network))

@@ -1,0 +1,59 @@
+"""Oracle: transformers (and PEFT), one sample at a time."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from parity.program import probe
+from reference import adapter_check, tiny_models
+
+LOGITS_FP32 = 1e-5  # max|a-b| / max|b|: rounding of float32 sums in another order
+BF16_SHARE = 1.5  # our error in bf16 against fp32, over that of transformers in bf16
+
+
+def _all_logits(model: torch.nn.Module, samples: list[dict]) -> torch.Tensor:
+    return torch.cat([adapter_check.logits(model, torch.tensor(sample["ids"])) for sample in samples])
+
+
+@pytest.mark.parametrize("name", tiny_models.NAMES)
+def test_logits_equal_transformers(name: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, _ = tiny(name)
+    reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    ours = probe(tmp_path, model=folder, samples=samples)["logits"]
+    assert adapter_check.largest_difference(ours, _all_logits(reference, samples)) <= LOGITS_FP32
+
+
+def test_sharded_folder_gives_the_same_logits(tiny, samples: list[dict], tmp_path: Path):
+    whole, _ = tiny("llama-untied")
+    parts, _ = tiny("llama-untied", sharded=True)
+    assert len(list(parts.glob("model-*.safetensors"))) > 1
+    first = probe(tmp_path, model=whole, samples=samples)["logits"]
+    assert torch.equal(first, probe(tmp_path, model=parts, samples=samples)["logits"])
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3"])
+def test_adapter_logits_equal_peft(name: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, adapter = tiny(name)
+    reference = adapter_check.load(folder, adapter).model
+    ours = probe(tmp_path, model=folder, adapter=adapter, samples=samples)["logits"]
+    assert adapter_check.largest_difference(ours, _all_logits(reference, samples)) <= LOGITS_FP32
+    assert adapter_check.adapter_is_live(reference, torch.tensor(samples[0]["ids"])) > 1e-2
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3"])
+def test_bf16_error_is_at_most_that_of_transformers(name: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, _ = tiny(name, dtype=torch.bfloat16)
+    exact = _all_logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), samples)
+    theirs = _all_logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval(), samples)
+    ours = probe(tmp_path, model=folder, samples=samples, compute_dtype="bf16")["logits"]
+    norm = torch.linalg.vector_norm
+    assert norm(ours - exact) <= BF16_SHARE * norm(theirs - exact)
+
+
+def test_real_model_logits_equal_transformers(smollm2: Path, tmp_path: Path):
+    ids = torch.arange(1000, 1300).tolist()
+    reference = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32).eval()
+    ours = probe(tmp_path, model=smollm2, samples=[{"ids": ids, "prompt_length": 0}])["logits"]
+    assert adapter_check.largest_difference(ours, adapter_check.logits(reference, torch.tensor(ids))) <= LOGITS_FP32

@@ -1,0 +1,48 @@
+"""Runs our programs for the parity tests."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "release"
+SHARED = ROOT.parent / "shared"
+
+
+def anneal(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """`anneal ...`; a failure shows what it printed."""
+    done = subprocess.run([str(BUILD / "anneal"), *map(str, arguments)], capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def probe(folder: Path, **request: Any) -> dict[str, torch.Tensor]:
+    """model_probe's tensors; see tests/support/model_probe.cpp for the request. `folder` takes the files."""
+    defaults = {"compute_dtype": "fp32", "seed": 1, "step": 0, "micro_batch_tokens": 1 << 20, "kept_layers": 1 << 20}
+    output = folder / "probe.safetensors"
+    request = defaults | request | {"output": str(output)}
+    (folder / "probe.json").write_text(json.dumps(request, default=str))
+    done = subprocess.run([str(BUILD / "model_probe"), str(folder / "probe.json")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return load_file(output)
+
+
+def steps_of(run: Path) -> list[dict[str, float]]:
+    """The training events of a run's log."""
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [event for event in events if "loss" in event]
+
+
+def evals_of(run: Path) -> list[dict[str, float]]:
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [event for event in events if "eval_loss" in event]
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path

@@ -1,0 +1,108 @@
+// What the parity tests compare with transformers and PEFT: logits, loss, gradients and dropout masks of given tokens.
+//
+//   model_probe REQUEST.json
+//
+// {"model": folder, "adapter": folder or null, "full_ft": bool, "compute_dtype": "fp32" | "bf16",
+//  "samples": [{"ids": [...], "prompt_length": n}], "gradients": bool, "masks": bool, "lora_dropout": p, "seed": n,
+//  "step": n, "micro_batch_tokens": n, "kept_layers": n, "output": "file.safetensors"}
+//
+// Writes "ids" and "logits" (float32, a row a token, samples end to end), "loss" (mean over trained tokens), with
+// gradients "grad.<parameter>" and with masks "mask.<module>" (uint8, tokens x inputs).
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <c10/core/InferenceMode.h>
+
+#include <cstdio>
+
+#include "base/json.h"
+#include "checkpoint/peft_adapter.h"
+#include "checkpoint/tensor_file.h"
+#include "models/language_head.h"
+#include "nn/dropout.h"
+#include "train/step.h"
+
+namespace anneal {
+namespace {
+
+struct Outputs {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  void add(std::string name, const at::Tensor& tensor) { tensors.emplace_back(std::move(name), tensor.contiguous()); }
+  void write(const std::string& path) const {
+    std::vector<NamedTensor> views;
+    for (const auto& [name, tensor] : tensors) {
+      const auto dtype = tensor.scalar_type() == at::kLong   ? DType::kInt64
+                         : tensor.scalar_type() == at::kByte ? DType::kUInt8
+                                                             : dtype_of(tensor.scalar_type());
+      views.push_back({name, {dtype, tensor.sizes().vec(), {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}}});
+    }
+    write_safetensors(path, views);
+  }
+};
+
+at::Tensor logits_of(const CausalLm& model, const TokenBatch& batch) {
+  const auto hidden = run_layers(model, batch);
+  auto normed = at::empty_like(hidden);
+  auto inverse_rms = at::empty({batch.tokens()}, at::kFloat);
+  rms_norm(hidden, model.norm.weight_D, model.config.rms_norm_eps, normed, inverse_rms);
+  return at::linear(normed, model.head_weight_VE().to(hidden.scalar_type())).to(at::kFloat);
+}
+
+void add_masks(CausalLm& model, const TokenBatch& batch, const Json& request, Outputs& outputs) {
+  const auto keys = dropout_row_keys(batch, request.at("seed"), request.at("step"), 0);
+  model.for_each_linear([&](const Linear& linear) {
+    if (!linear.lora) return;
+    const auto mask = plain::dropout_mask(linear.in_features(), {keys, linear.lora->module_key}, linear.lora->dropout);
+    outputs.add("mask." + linear.name, mask.to(at::kByte));
+  });
+}
+
+void run(const Json& request) {
+  const c10::InferenceMode no_autograd;
+  ModelOptions options;
+  options.compute_dtype = request.at("compute_dtype");
+  CausalLm model(request.at("model").get<std::string>(), resolve_precision(options));
+  if (request.value("full_ft", false)) model.train_all_weights();
+  if (request.contains("adapter") && !request["adapter"].is_null()) {
+    const std::string adapter = request["adapter"];
+    auto shape = read_peft_config(adapter);
+    shape.dropout = request.value("lora_dropout", 0.0);
+    load_peft_adapter(model, shape, adapter);
+  }
+  std::vector<std::vector<std::int32_t>> ids;
+  std::vector<SampleView> samples;
+  for (const auto& sample : request.at("samples")) ids.push_back(sample.at("ids"));
+  for (std::size_t index = 0; index < ids.size(); ++index)
+    samples.push_back({ids[index], request["samples"][index].at("prompt_length")});
+
+  const auto batch = make_token_batch(samples);
+  Outputs outputs;
+  outputs.add("ids", batch.ids_N);
+  outputs.add("logits", logits_of(model, batch));
+  if (request.value("masks", false)) add_masks(model, batch, request, outputs);
+  if (request.value("gradients", false)) {
+    const StepPlan plan{request.at("micro_batch_tokens"), request.at("kept_layers")};
+    const auto loss = forward_backward(model, samples, plan, request.at("seed"), request.at("step"));
+    outputs.add("loss", at::scalar_tensor(loss.mean(), at::kFloat).view({1}));
+    for (const auto* parameter : model.parameters()) outputs.add("grad." + parameter->name, parameter->gradient);
+  }
+  outputs.write(request.at("output"));
+}
+
+}  // namespace
+}  // namespace anneal
+
+int main(int count, char** values) {
+  if (count != 2) {
+    std::fprintf(stderr, "usage: model_probe REQUEST.json\n");
+    return 2;
+  }
+  try {
+    anneal::run(anneal::read_json_file(values[1], anneal::ExitCode::kUsage));
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "model_probe: %s\n", error.what());
+    return 1;
+  }
+}
