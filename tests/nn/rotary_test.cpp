@@ -125,7 +125,7 @@ TEST(Rotary, Llama3ScalingHandNumber) {
       std::pow(4000 / (2 * std::numbers::pi), 2);  // element 1 of a head of 4 has theta^(-1/2)
   const auto frequency = rope_frequencies(4, theta, {"llama3", 32, 1, 4, 8192});
   EXPECT_EQ(frequency[0].item<float>(), 1);
-  EXPECT_NEAR(frequency[1].item<double>() * 4000 / (2 * std::numbers::pi), 0.3700833, 1e-5);
+  EXPECT_NEAR(frequency[1].item<double>() * 4000 / (2 * std::numbers::pi), 0.3696667, 1e-5);
 }
 
 // Oracle: hand numbers; a quarter turn takes (1, 0) to (0, 1), and position 0 changes nothing.
