@@ -1,6 +1,7 @@
 """Fails on an include that src/<folder>/CMakeLists.txt does not allow.
 
-Every folder may include itself, `base`, and what LINKS of its anneal_library(...) names.
+Every folder may include itself, `base`, and what LINKS of its anneal_library(...) names. Of the folders that HEADERS
+names it may include the headers of options alone (`*_options.h`, `*_request.h`), without linking the folder.
 """
 
 import re
@@ -8,23 +9,25 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z0-9_]+)/[^"]+"')
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z0-9_]+)/([^"]+)"')
+OPTION_HEADER = re.compile(r"_(options|request)\.h$")
 LIBRARY = re.compile(r"anneal_library\(\s*(\w+)([^)]*)\)")
-KEYWORDS = {"LINKS", "LIBRARIES"}
+KEYWORDS = {"LINKS", "HEADERS", "LIBRARIES"}
 
 
-def links_of(cmake_text: str) -> tuple[str, set[str]] | None:
-    """The name of the first anneal_library and the folders after LINKS."""
+def links_of(cmake_text: str) -> tuple[str, set[str], set[str]] | None:
+    """The name of the first anneal_library, the folders after LINKS and those after HEADERS."""
     found = LIBRARY.search(re.sub(r"#.*", "", cmake_text))
     if not found:
         return None
-    words, links, reading = found.group(2).split(), set(), False
-    for word in words:
+    named: dict[str, set[str]] = {keyword: set() for keyword in KEYWORDS}
+    keyword = "LINKS"
+    for word in found.group(2).split():
         if word in KEYWORDS:
-            reading = word == "LINKS"
-        elif reading:
-            links.add(word)
-    return found.group(1), links
+            keyword = word
+        else:
+            named[keyword].add(word)
+    return found.group(1), named["LINKS"], named["HEADERS"]
 
 
 def check(root: Path) -> list[str]:
@@ -41,16 +44,18 @@ def check(root: Path) -> list[str]:
         if library is None:
             problems.append(f"src/{folder}: no anneal_library(...) in CMakeLists.txt, so its includes cannot be checked")
             continue
-        name, links = library
+        name, links, headers = library
         if name != folder:
             problems.append(f"src/{folder}/CMakeLists.txt: anneal_library({name}) should be named {folder}")
-        for unknown in sorted(links - folders):
+        for unknown in sorted((links | headers) - folders):
             problems.append(f"src/{folder}/CMakeLists.txt: LINKS names {unknown}, which is no folder of src")
         allowed = links | {folder, "base"}
         for path in files:
             for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
                 found = INCLUDE.match(line)
-                if found and found.group(1) in folders and found.group(1) not in allowed:
+                if not found or found.group(1) not in folders or found.group(1) in allowed:
+                    continue
+                if not (found.group(1) in headers and OPTION_HEADER.search(found.group(2))):
                     problems.append(
                         f"{path.relative_to(root)}:{number}: {folder} may not include {found.group(1)} "
                         f"(allowed: {', '.join(sorted(allowed))})"
