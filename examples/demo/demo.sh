@@ -49,15 +49,10 @@ score after --adapter "$adapter"
 $python examples/demo/show.py "$out/before.log" "$out/after.log"
 
 title "5. The same adapter in transformers + PEFT"
-# One held-out row by our program in fp32: its logits, or where `score` cannot write them, its loss.
+# One held-out row by our program in fp32.
 head -n 1 "$out/data/test.jsonl" >"$out/one.jsonl"
-ours=(--output "$out/one.nll.jsonl") evidence=$out/one.nll.jsonl
-if $anneal score --help | grep -q -- '--logits'; then
-  evidence=$out/one.logits.safetensors
-  ours+=(--logits "$evidence")
-fi
 quietly "$out/one.log" $anneal score --hf_model_id "$model" --adapter "$adapter" --data "$out/one.jsonl" \
-  --base_dtype fp32 --compute_dtype fp32 "${ours[@]}"
-$python examples/demo/in_peft.py "$model" "$adapter" "$out/data/test.jsonl" "$evidence"
+  --base_dtype fp32 --compute_dtype fp32 --logits "$out/one.logits.safetensors"
+$python examples/demo/in_peft.py "$model" "$adapter" "$out/data/test.jsonl" "$out/one.logits.safetensors"
 
 printf '\nThe adapter: %s\nThe same first 20 steps in transformers + PEFT: make demo-verify\n' "$adapter"

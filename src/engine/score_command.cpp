@@ -1,5 +1,6 @@
 #include "engine/score_command.h"
 
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -8,11 +9,23 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "checkpoint/peft_adapter.h"
+#include "checkpoint/tensor_file.h"
 #include "data/tokenizer_encoder.h"
 #include "engine/model_samples.h"
 #include "eval/score.h"
+#include "models/language_head.h"
 
 namespace anneal {
+namespace {
+
+void write_logits(const CausalLm& model, const SampleView& sample, const std::string& path) {
+  const c10::InferenceMode no_autograd;
+  const auto batch = make_token_batch({&sample, 1});
+  const auto logits = all_logits(model, batch);
+  write_safetensors(path, {view_of("ids", batch.ids_N), view_of("logits", logits)});
+}
+
+}  // namespace
 
 int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   const std::filesystem::path folder = request.model.hf_model_id;
@@ -27,7 +40,9 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   CausalLm model(folder, resolve_precision(request.model));
   if (request.adapter) load_peft_adapter(model, read_peft_config(*request.adapter), *request.adapter);
 
-  const auto scores = score_samples(model, views_of(examples), request.batch_tokens, [](std::int64_t) {});
+  const auto samples = views_of(examples);
+  if (request.logits) write_logits(model, samples.front(), *request.logits);
+  const auto scores = score_samples(model, samples, request.batch_tokens, [](std::int64_t) {});
   std::string lines;
   for (std::int64_t index = 0; index < examples.size(); ++index) {
     OrderedJson line;

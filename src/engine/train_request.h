@@ -75,6 +75,7 @@ struct ScoreRequest {
   std::optional<std::string> adapter;
   std::string data;
   std::optional<std::string> output;
+  std::optional<std::string> logits;
   std::int64_t batch_tokens = 4096;
   std::int64_t dataloader_num_workers = 4;
 
@@ -83,6 +84,8 @@ struct ScoreRequest {
     field("adapter", c.adapter, "A PEFT adapter folder to apply.");
     field("data", c.data, "The JSONL file of {\"input\", \"output\"} rows to score.");
     field("output", c.output, "Where the line of each sample goes. Default: standard output.");
+    field("logits", c.logits,
+          "A safetensors file to write: ids and logits (float32) of every position of the first sample.");
     field("batch_tokens", c.batch_tokens, "Tokens of one batch. Changes speed and memory, not the result.",
           FieldTraits{.minimum = 1});
     field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize.", FieldTraits{.minimum = 0});

@@ -9,17 +9,17 @@
 namespace anneal {
 namespace {
 
+struct DTypePair {
+  DType file;
+  at::ScalarType tensor;
+};
+constexpr DTypePair kDTypePairs[] = {{DType::kFloat32, at::kFloat}, {DType::kFloat16, at::kHalf},
+                                     {DType::kBFloat16, at::kBFloat16}, {DType::kInt64, at::kLong},
+                                     {DType::kInt32, at::kInt}, {DType::kUInt8, at::kByte}, {DType::kBool, at::kBool}};
+
 at::ScalarType scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32: return at::kFloat;
-    case DType::kFloat16: return at::kHalf;
-    case DType::kBFloat16: return at::kBFloat16;
-    case DType::kInt64: return at::kLong;
-    case DType::kInt32: return at::kInt;
-    case DType::kUInt8: return at::kByte;
-    case DType::kBool: return at::kBool;
-  }
-  return at::kFloat;
+  const auto is_it = [&](const DTypePair& pair) { return pair.file == dtype; };
+  return std::find_if(std::begin(kDTypePairs), std::end(kDTypePairs), is_it)->tensor;
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -49,10 +49,10 @@ at::Tensor tensor_of(const TensorView& view) {
 }
 
 DType dtype_of(at::ScalarType type) {
-  if (type == at::kBFloat16) return DType::kBFloat16;
-  if (type == at::kHalf) return DType::kFloat16;
-  TORCH_CHECK(type == at::kFloat, "no file dtype for ", type);
-  return DType::kFloat32;
+  const auto is_it = [&](const DTypePair& pair) { return pair.tensor == type; };
+  const auto* found = std::find_if(std::begin(kDTypePairs), std::end(kDTypePairs), is_it);
+  TORCH_CHECK(found != std::end(kDTypePairs), "files have no dtype for ", type);
+  return found->file;
 }
 
 CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& model_precision)

@@ -54,4 +54,12 @@ HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, con
   return result;
 }
 
+at::Tensor all_logits(const CausalLm& model, const TokenBatch& batch) {
+  const auto hidden_NE = run_layers(model, batch);
+  auto normed_NE = at::empty_like(hidden_NE);
+  auto inverse_rms_N = at::empty({batch.tokens()}, at::kFloat);
+  rms_norm(hidden_NE, model.norm.weight_D, model.config.rms_norm_eps, normed_NE, inverse_rms_N);
+  return at::linear(normed_NE, model.head_weight_VE().to(hidden_NE.scalar_type())).to(at::kFloat);
+}
+
 }  // namespace anneal

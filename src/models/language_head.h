@@ -18,4 +18,7 @@ struct HeadResult {
 HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, const TokenBatch& batch,
                          std::optional<double> gradient_scale);
 
+// The logits of every position, float32; for looking at a sample or two.
+at::Tensor all_logits(const CausalLm& model, const TokenBatch& batch);
+
 }  // namespace anneal

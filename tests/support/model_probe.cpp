@@ -8,9 +8,6 @@
 //
 // Writes "ids" and "logits" (float32, a row a token, samples end to end), "loss" (mean over trained tokens), with
 // gradients "grad.<parameter>" and with masks "mask.<module>" (uint8, tokens x inputs).
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <c10/core/InferenceMode.h>
 
@@ -31,23 +28,10 @@ struct Outputs {
   void add(std::string name, const at::Tensor& tensor) { tensors.emplace_back(std::move(name), tensor.contiguous()); }
   void write(const std::string& path) const {
     std::vector<NamedTensor> views;
-    for (const auto& [name, tensor] : tensors) {
-      const auto dtype = tensor.scalar_type() == at::kLong   ? DType::kInt64
-                         : tensor.scalar_type() == at::kByte ? DType::kUInt8
-                                                             : dtype_of(tensor.scalar_type());
-      views.push_back({name, {dtype, tensor.sizes().vec(), {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}}});
-    }
+    for (const auto& [name, tensor] : tensors) views.push_back(view_of(name, tensor));
     write_safetensors(path, views);
   }
 };
-
-at::Tensor logits_of(const CausalLm& model, const TokenBatch& batch) {
-  const auto hidden = run_layers(model, batch);
-  auto normed = at::empty_like(hidden);
-  auto inverse_rms = at::empty({batch.tokens()}, at::kFloat);
-  rms_norm(hidden, model.norm.weight_D, model.config.rms_norm_eps, normed, inverse_rms);
-  return at::linear(normed, model.head_weight_VE().to(hidden.scalar_type())).to(at::kFloat);
-}
 
 void add_masks(CausalLm& model, const TokenBatch& batch, const Json& request, Outputs& outputs) {
   const auto keys = dropout_row_keys(batch, request.at("seed"), request.at("step"), 0);
@@ -79,7 +63,7 @@ void run(const Json& request) {
   const auto batch = make_token_batch(samples);
   Outputs outputs;
   outputs.add("ids", batch.ids_N);
-  outputs.add("logits", logits_of(model, batch));
+  outputs.add("logits", all_logits(model, batch));
   if (request.value("masks", false)) add_masks(model, batch, request, outputs);
   if (request.value("gradients", false)) {
     const StepPlan plan{request.at("micro_batch_tokens"), request.at("kept_layers")};
