@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from parity.program import anneal, evals_of, probe, steps_of, write_rows
+from support.program import anneal, evals_of, probe, steps_of, write_rows
 from reference import adapter_check, hf_train
 
 CURVE_FP32 = 1e-4  # relative, each step

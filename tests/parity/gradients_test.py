@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from parity.program import probe
+from support.program import probe
 from reference import adapter_check, hf_train, tiny_models
 from reference.dropout_masks import given_masks
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from parity.program import probe
+from support.program import probe
 from reference import adapter_check, tiny_models
 
 LOGITS_FP32 = 1e-5  # max|a-b| / max|b|: rounding of float32 sums in another order

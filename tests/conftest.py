@@ -1,4 +1,4 @@
-"""Models, adapters and samples that the parity tests share."""
+"""Models, adapters and samples that tests share."""
 
 import random
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from parity.program import ROOT
+from support.program import ROOT
 from reference import hf_train, tiny_models
 
 

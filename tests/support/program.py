@@ -1,4 +1,4 @@
-"""Runs our programs for the parity tests."""
+"""Runs our programs for tests in Python."""
 
 import json
 import subprocess
