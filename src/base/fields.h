@@ -28,14 +28,14 @@ struct FieldTraits {
 // A field whose type has a `fields` list of its own is a group: its fields are visited in its place.
 template <class Options, class Visit>
 void for_each_field(Options& options, Visit& visit) {
-  std::remove_const_t<Options>::fields(
-      options, [&](std::string_view name, auto& value, std::string_view help, const FieldTraits& traits = {}) {
-        using Value = std::remove_cvref_t<decltype(value)>;
-        if constexpr (requires(Value& nested) { Value::fields(nested, [](auto&&...) {}); })
-          for_each_field(value, visit);
-        else
-          visit(name, value, help, traits);
-      });
+  std::remove_const_t<Options>::fields(options, [&](std::string_view name, auto& value, std::string_view help,
+                                                    const FieldTraits& traits = {}) {
+    using Value = std::remove_cvref_t<decltype(value)>;
+    if constexpr (requires(Value & nested) { Value::fields(nested, [](auto&&...) {}); })
+      for_each_field(value, visit);
+    else
+      visit(name, value, help, traits);
+  });
 }
 
 }  // namespace anneal

@@ -65,7 +65,8 @@ MappedFile::MappedFile(const std::filesystem::path& path, ExitCode code) {
   ::fstat(descriptor, &status);
   const auto size = static_cast<std::size_t>(status.st_size);
   // Writable but private: tensors over the mapping may be handed to interfaces that want a mutable pointer.
-  void* start = size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
+  void* start =
+      size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
   ::close(descriptor);
   if (start == MAP_FAILED) io_error("map the file", path, code);
   bytes_ = {static_cast<const std::byte*>(start), size};

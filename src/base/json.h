@@ -12,7 +12,8 @@ namespace anneal {
 using Json = nlohmann::json;  // keys sorted, so that what is written is deterministic
 using OrderedJson = nlohmann::ordered_json;
 
-// Throws UserError(code) naming `where` and the byte offset; refuses duplicate keys and nesting over 100 levels.
+// Throws UserError(code) naming `where` and the byte offset; refuses duplicate keys and nesting over 100
+// levels.
 Json parse_json(std::string_view text, const std::string& where, ExitCode code);
 OrderedJson parse_ordered_json(std::string_view text, const std::string& where, ExitCode code);
 Json read_json_file(const std::filesystem::path& path, ExitCode code);

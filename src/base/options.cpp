@@ -17,10 +17,12 @@ void check_range(double value, const FieldTraits& traits) {
   const bool low = traits.exclusive_minimum ? value <= traits.minimum : value < traits.minimum;
   const bool high = traits.exclusive_maximum ? value >= traits.maximum : value > traits.maximum;
   if (low)
-    throw std::invalid_argument(std::string("a value ") + (traits.exclusive_minimum ? "above " : "of at least ") +
+    throw std::invalid_argument(std::string("a value ") +
+                                (traits.exclusive_minimum ? "above " : "of at least ") +
                                 number_text(traits.minimum));
   if (high)
-    throw std::invalid_argument(std::string("a value ") + (traits.exclusive_maximum ? "below " : "of at most ") +
+    throw std::invalid_argument(std::string("a value ") +
+                                (traits.exclusive_maximum ? "below " : "of at most ") +
                                 number_text(traits.maximum));
 }
 
@@ -69,7 +71,8 @@ bool is_boolean_word(std::string text) {
 
 std::string text_of(const Json& value, const FieldTraits& traits) {
   if (traits.json_text && (value.is_object() || value.is_array())) return value.dump();
-  if (!value.is_string()) throw std::invalid_argument(traits.json_text ? "a JSON object or its text" : "a text");
+  if (!value.is_string())
+    throw std::invalid_argument(traits.json_text ? "a JSON object or its text" : "a text");
   check_choice(value.get<std::string>(), traits);
   return value.get<std::string>();
 }
@@ -121,7 +124,8 @@ void OptionTable::add(const std::string& name, double& value, const std::string&
        [&value] { return Json(value); }});
 }
 
-void OptionTable::add(const std::string& name, bool& value, const std::string& help, const FieldTraits& traits) {
+void OptionTable::add(const std::string& name, bool& value, const std::string& help,
+                      const FieldTraits& traits) {
   options_.push_back({name, "bool", value ? "true" : "false", help, traits,
                       [&value](const std::string& text) { value = parse_boolean(text); },
                       [&value](const Json& json) {
@@ -172,8 +176,8 @@ void OptionTable::add(const std::string& name, std::optional<std::string>& value
 }
 
 Option* OptionTable::find(const std::string& name) {
-  const auto found =
-      std::find_if(options_.begin(), options_.end(), [&](const Option& option) { return option.name == name; });
+  const auto found = std::find_if(options_.begin(), options_.end(),
+                                  [&](const Option& option) { return option.name == name; });
   return found == options_.end() ? nullptr : &*found;
 }
 
@@ -200,20 +204,22 @@ void OptionTable::parse_config_file(const std::string& path, std::set<std::strin
       Option* option = find(key);
       if (option == nullptr) {
         const auto nearest = nearest_name(key);
-        problems.push_back({"unknown key \"" + key + "\"", path,
-                            nearest.empty() ? "see --help for the list" : "did you mean \"" + nearest + "\"?"});
+        problems.push_back(
+            {"unknown key \"" + key + "\"", path,
+             nearest.empty() ? "see --help for the list" : "did you mean \"" + nearest + "\"?"});
         continue;
       }
       const Json before = option->value();
       try {
         option->set_json(value);
-        // A whole resolved config may be given back: what belongs to a later part is refused only when changed.
+        // A whole resolved config may be given back: what belongs to a later part is refused only when
+        // changed.
         if (!option->traits.later.empty() && option->value() != before)
           problems.push_back(belongs_to_later_part(*option));
         given.insert(key);
       } catch (const std::invalid_argument& error) {
-        problems.push_back(
-            {"\"" + key + "\": " + value.dump() + " is not " + error.what(), path, std::string("give ") + error.what()});
+        problems.push_back({"\"" + key + "\": " + value.dump() + " is not " + error.what(), path,
+                            std::string("give ") + error.what()});
       }
     }
   } catch (const UserError& error) {
@@ -221,8 +227,8 @@ void OptionTable::parse_config_file(const std::string& path, std::set<std::strin
   }
 }
 
-std::set<std::string> OptionTable::parse(std::span<const std::string> arguments, std::vector<Problem>& problems,
-                                         std::vector<std::string>& warnings) {
+std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
+                                         std::vector<Problem>& problems, std::vector<std::string>& warnings) {
   struct Given {
     std::string name, value;
     bool has_value;
@@ -233,18 +239,21 @@ std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
   for (std::size_t index = 0; index < arguments.size(); ++index) {
     const std::string& argument = arguments[index];
     if (argument.size() < 3 || argument.compare(0, 2, "--") != 0) {
-      problems.push_back({"\"" + argument + "\" is not a flag", "command line", "flags look like --name value"});
+      problems.push_back(
+          {"\"" + argument + "\" is not a flag", "command line", "flags look like --name value"});
       continue;
     }
     const auto equals = argument.find('=');
-    Given flag{argument.substr(2, equals == std::string::npos ? equals : equals - 2), "", equals != std::string::npos};
+    Given flag{argument.substr(2, equals == std::string::npos ? equals : equals - 2), "",
+               equals != std::string::npos};
     if (flag.has_value) flag.value = argument.substr(equals + 1);
     std::replace(flag.name.begin(), flag.name.end(), '-', '_');
     const auto next_value = [&]() -> bool {
       if (flag.has_value) return true;
       if (index + 1 >= arguments.size()) return false;
       const std::string& next = arguments[index + 1];
-      if (next.size() > 2 && next.compare(0, 2, "--") == 0 && std::isalpha(static_cast<unsigned char>(next[2])))
+      if (next.size() > 2 && next.compare(0, 2, "--") == 0 &&
+          std::isalpha(static_cast<unsigned char>(next[2])))
         return false;
       flag.value = arguments[++index];
       return true;
@@ -267,7 +276,8 @@ std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
       const auto nearest = nearest_name(flag.name);
       problems.push_back({"unknown flag", "--" + flag.name,
                           nearest.empty() ? "see --help for the list" : "did you mean --" + nearest + "?"});
-      if (!flag.has_value && index + 1 < arguments.size() && arguments[index + 1].rfind("--", 0) != 0) ++index;
+      if (!flag.has_value && index + 1 < arguments.size() && arguments[index + 1].rfind("--", 0) != 0)
+        ++index;
       continue;
     }
     if (negated) {
@@ -303,11 +313,13 @@ std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
 void OptionTable::load(const Json& object, const std::string& where) {
   for (const auto& [key, value] : object.items()) {
     Option* option = find(key);
-    if (option == nullptr) fail(ExitCode::kUsage, "unknown key \"" + key + "\"", where, "use the program that wrote it");
+    if (option == nullptr)
+      fail(ExitCode::kUsage, "unknown key \"" + key + "\"", where, "use the program that wrote it");
     try {
       option->set_json(value);
     } catch (const std::invalid_argument& error) {
-      fail(ExitCode::kUsage, "\"" + key + "\" is not " + error.what(), where, "use the program that wrote it");
+      fail(ExitCode::kUsage, "\"" + key + "\" is not " + error.what(), where,
+           "use the program that wrote it");
     }
   }
 }
@@ -342,7 +354,8 @@ std::string OptionTable::help() const {
   std::string text;
   for (const auto& option : options_) {
     const auto choices = choices_text(option);
-    text += "  --" + option.name + (option.type == "bool" ? "" : " " + (choices.empty() ? option.type : choices));
+    text +=
+        "  --" + option.name + (option.type == "bool" ? "" : " " + (choices.empty() ? option.type : choices));
     if (!option.default_text.empty()) text += "  [" + one_line(option.default_text) + "]";
     text += "\n      " + with_notes(option) + "\n";
   }

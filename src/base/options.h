@@ -1,4 +1,5 @@
-// Options as a table: made from the fields of a config struct, filled from the command line and --config files.
+// Options as a table: made from the fields of a config struct, filled from the command line and --config
+// files.
 #pragma once
 #include <functional>
 #include <optional>
@@ -29,7 +30,8 @@ class OptionTable {
  public:
   template <class Config>
   explicit OptionTable(Config& config) {
-    auto visit = [this](std::string_view name, auto& value, std::string_view help, const FieldTraits& traits) {
+    auto visit = [this](std::string_view name, auto& value, std::string_view help,
+                        const FieldTraits& traits) {
       add(std::string(name), value, std::string(help), traits);
     };
     for_each_field(config, visit);
@@ -37,8 +39,8 @@ class OptionTable {
 
   const std::vector<Option>& options() const { return options_; }
 
-  // Fills the bound members: first from --config files, then from the flags. Problems are collected, not thrown.
-  // Returns the names that were given. `warnings` gets a line for each flag given twice.
+  // Fills the bound members: first from --config files, then from the flags. Problems are collected, not
+  // thrown. Returns the names that were given. `warnings` gets a line for each flag given twice.
   std::set<std::string> parse(std::span<const std::string> arguments, std::vector<Problem>& problems,
                               std::vector<std::string>& warnings);
 
@@ -46,8 +48,8 @@ class OptionTable {
   void load(const Json& object, const std::string& where);
 
   Json to_json() const;
-  std::string help() const;            // a line or two an option, with the default
-  std::string markdown_rows() const;   // "| `--name` | type | default | help |" an option
+  std::string help() const;           // a line or two an option, with the default
+  std::string markdown_rows() const;  // "| `--name` | type | default | help |" an option
 
  private:
   void add(const std::string& name, std::int64_t& value, const std::string& help, const FieldTraits& traits);
@@ -60,7 +62,8 @@ class OptionTable {
            const FieldTraits& traits);
   Option* find(const std::string& name);
   std::string nearest_name(const std::string& name) const;
-  void parse_config_file(const std::string& path, std::set<std::string>& given, std::vector<Problem>& problems);
+  void parse_config_file(const std::string& path, std::set<std::string>& given,
+                         std::vector<Problem>& problems);
 
   std::vector<Option> options_;
 };

@@ -7,12 +7,13 @@ namespace anneal {
 namespace {
 
 constexpr std::int64_t kShardBytes = 5'000'000'000;
-constexpr const char* kTokenizerFiles[] = {"tokenizer.json",   "tokenizer_config.json", "special_tokens_map.json",
-                                           "vocab.json",       "merges.txt",            "tokenizer.model",
-                                           "added_tokens.json", "chat_template.jinja"};
+constexpr const char* kTokenizerFiles[] = {
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
+    "merges.txt",     "tokenizer.model",       "added_tokens.json",       "chat_template.jinja"};
 
 void copy_if_there(const std::filesystem::path& from, const std::filesystem::path& to, const char* name) {
-  if (std::filesystem::exists(from / name)) write_file_atomically(to / name, read_file(from / name, ExitCode::kModel));
+  if (std::filesystem::exists(from / name))
+    write_file_atomically(to / name, read_file(from / name, ExitCode::kModel));
 }
 
 }  // namespace

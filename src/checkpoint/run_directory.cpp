@@ -23,8 +23,8 @@ bool holds_a_run(const fs::path& path) { return fs::exists(path / "run_config.js
 void write_manifest(const fs::path& folder, std::int64_t step) {
   Json files = Json::object();
   for (const auto& entry : fs::directory_iterator(folder))
-    files[entry.path().filename().string()] = {{"size", entry.file_size()},
-                                               {"sha256", sha256_hex_of_file(entry.path(), ExitCode::kModel)}};
+    files[entry.path().filename().string()] = {
+        {"size", entry.file_size()}, {"sha256", sha256_hex_of_file(entry.path(), ExitCode::kModel)}};
   const Json manifest = {{"version", 1}, {"step", step}, {"files", files}, {"complete", true}};
   write_file_atomically(folder / "manifest.json", manifest.dump(2) + "\n");
 }

@@ -21,8 +21,8 @@ struct Command {
   OptionTable (*options)();  // over defaults; for --help and the reference
 };
 
-// Parses and checks the options of a command, then runs it: run(options, names given). With --print_config it only
-// prints the options.
+// Parses and checks the options of a command, then runs it: run(options, names given). With --print_config it
+// only prints the options.
 template <class Options, class Run>
 int parse_and_run(const char* command, Arguments arguments, const Run& run) {
   std::vector<std::string> kept;
@@ -38,7 +38,8 @@ int parse_and_run(const char* command, Arguments arguments, const Run& run) {
   std::vector<std::string> warnings;
   const auto given = table.parse(kept, problems, warnings);
   options.complete(given, problems);
-  for (const auto& warning : warnings) std::fprintf(stderr, "anneal %s: warning: %s\n", command, warning.c_str());
+  for (const auto& warning : warnings)
+    std::fprintf(stderr, "anneal %s: warning: %s\n", command, warning.c_str());
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
   if (prints_config) {
     std::printf("%s\n", table.to_json().dump(2).c_str());
@@ -50,9 +51,11 @@ int parse_and_run(const char* command, Arguments arguments, const Run& run) {
 // The engine's commands: the options are checked here, before torch is loaded.
 template <class Options>
 int parse_and_run_in_engine(const char* command, Arguments arguments) {
-  return parse_and_run<Options>(command, arguments, [&](Options& options, const std::set<std::string>& given) {
-    return run_in_engine(command, Json({{"options", OptionTable(options).to_json()}, {"given", given}}).dump());
-  });
+  return parse_and_run<Options>(
+      command, arguments, [&](Options& options, const std::set<std::string>& given) {
+        return run_in_engine(command,
+                             Json({{"options", OptionTable(options).to_json()}, {"given", given}}).dump());
+      });
 }
 
 template <class Options>
@@ -65,22 +68,27 @@ constexpr Command kCommands[] = {
     {"train", "Fine-tune a model: a LoRA adapter, or all weights.", parse_and_run_in_engine<TrainRequest>,
      default_options<TrainRequest>},
     {"prepare", "Build the data of a run, and show samples as the model will see them.",
-     [](const char* name, Arguments arguments) { return parse_and_run<PrepareOptions>(name, arguments, run_prepare); },
+     [](const char* name, Arguments arguments) {
+       return parse_and_run<PrepareOptions>(name, arguments, run_prepare);
+     },
      default_options<PrepareOptions>},
-    {"score", "The likelihood that a model gives to the samples of a file.", parse_and_run_in_engine<ScoreRequest>,
-     default_options<ScoreRequest>},
+    {"score", "The likelihood that a model gives to the samples of a file.",
+     parse_and_run_in_engine<ScoreRequest>, default_options<ScoreRequest>},
     {"tokenize", "Ids and pieces of each line of standard input.",
-     [](const char* name, Arguments arguments) { return parse_and_run<TokenizeOptions>(name, arguments, run_tokenize); },
+     [](const char* name, Arguments arguments) {
+       return parse_and_run<TokenizeOptions>(name, arguments, run_tokenize);
+     },
      default_options<TokenizeOptions>},
 };
 
 int print_reference() {
-  std::printf("# Configuration reference\n\n"
-              "Made by `tools/make_docs` from the options that the program declares. Each is a flag, and a key of a\n"
-              "`--config FILE.json`. `--help` and `--print_config` go with every command.\n");
+  std::printf(
+      "# Configuration reference\n\n"
+      "Made by `tools/make_docs` from the options that the program declares. Each is a flag, and a key of a\n"
+      "`--config FILE.json`. `--help` and `--print_config` go with every command.\n");
   for (const auto& command : kCommands)
-    std::printf("\n## anneal %s\n\n%s\n\n| flag | type | default | meaning |\n|---|---|---|---|\n%s", command.name,
-                command.summary, command.options().markdown_rows().c_str());
+    std::printf("\n## anneal %s\n\n%s\n\n| flag | type | default | meaning |\n|---|---|---|---|\n%s",
+                command.name, command.summary, command.options().markdown_rows().c_str());
   return 0;
 }
 

@@ -16,7 +16,8 @@ int run_in_engine(const std::string& command, const std::string& request) {
          "build again with `make build`");
   using Run = int (*)(const char*, const char*);
   const auto run = reinterpret_cast<Run>(::dlsym(module, "anneal_engine_run"));
-  if (run == nullptr) fail(ExitCode::kInternal, "the engine has no entry", path.string(), "build again with `make build`");
+  if (run == nullptr)
+    fail(ExitCode::kInternal, "the engine has no entry", path.string(), "build again with `make build`");
   return run(command.c_str(), request.c_str());
 }
 

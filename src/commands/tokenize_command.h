@@ -24,7 +24,8 @@ struct TokenizeOptions {
 
   void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {
     if (hf_model_id.empty())
-      problems.push_back({"no tokenizer is given", "--hf_model_id", "give the folder that holds tokenizer.json"});
+      problems.push_back(
+          {"no tokenizer is given", "--hf_model_id", "give the folder that holds tokenizer.json"});
   }
 };
 

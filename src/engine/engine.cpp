@@ -22,7 +22,8 @@ int run(const Json& request, int (*command)(Request&, const std::set<std::string
   return command(options, request.at("given").get<std::set<std::string>>());
 }
 
-// A step takes and gives back the same large blocks many times: kept in the process, their pages are made once.
+// A step takes and gives back the same large blocks many times: kept in the process, their pages are made
+// once.
 void keep_freed_memory() {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, -1);
@@ -43,8 +44,10 @@ int run_engine_command(const char* command, const char* request_text) {
     std::fprintf(stderr, "anneal %s: %s\n", command, error.what());
     return static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "anneal %s: out of memory\n  try: a smaller --micro_batch_tokens, or --gradient_checkpointing on\n",
-                 command);
+    std::fprintf(
+        stderr,
+        "anneal %s: out of memory\n  try: a smaller --micro_batch_tokens, or --gradient_checkpointing on\n",
+        command);
     return static_cast<int>(ExitCode::kResources);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "anneal %s: internal error: %s\n", command, error.what());

@@ -3,7 +3,8 @@
 
 namespace anneal {
 
-// request: {"options": {name: value}, "given": [names given by the user]}. Returns the exit code; throws nothing.
+// request: {"options": {name: value}, "given": [names given by the user]}. Returns the exit code; throws
+// nothing.
 int run_engine_command(const char* command, const char* request);
 
 }  // namespace anneal

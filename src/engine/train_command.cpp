@@ -22,14 +22,16 @@ struct Samples {
 
 void describe_examples(const ExampleSet& set, const char* name, RunLog& log) {
   std::string notes;
-  for (const auto& [reason, rows] : set.counts().dropped) notes += fmt::format(", {} dropped ({})", rows, reason);
+  for (const auto& [reason, rows] : set.counts().dropped)
+    notes += fmt::format(", {} dropped ({})", rows, reason);
   if (set.counts().skipped > 0) notes += fmt::format(", {} bad lines skipped", set.counts().skipped);
   if (set.counts().truncated > 0) notes += fmt::format(", {} cut at max_seq_length", set.counts().truncated);
-  log.say(fmt::format("{}: {} samples, {} tokens, {} of them trained, longest {}{}", name, set.size(), set.tokens(),
-                      set.counts().trained_tokens, set.counts().longest, notes));
+  log.say(fmt::format("{}: {} samples, {} tokens, {} of them trained, longest {}{}", name, set.size(),
+                      set.tokens(), set.counts().trained_tokens, set.counts().longest, notes));
 }
 
-Samples load_samples(const TrainRequest& request, const PreparedData& data, const TokenizerEncoder& encoder, RunLog& log) {
+Samples load_samples(const TrainRequest& request, const PreparedData& data, const TokenizerEncoder& encoder,
+                     RunLog& log) {
   ExampleSetOptions options{.threads = request.train.dataloader_num_workers,
                             .skip_bad_rows = request.dataset.skip_bad_rows};
   Samples samples;
@@ -57,7 +59,8 @@ std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& re
     load_peft_adapter(model, *shape, *lora.init_adapter);
     log.say(fmt::format("adapter from {}: rank {}, alpha {}", *lora.init_adapter, shape->rank, shape->alpha));
   } else {
-    shape = LoraShape{lora.lora_rank, lora.lora_alpha, lora.lora_dropout, lora.targets(), lora.allow_missing_targets};
+    shape = LoraShape{lora.lora_rank, lora.lora_alpha, lora.lora_dropout, lora.targets(),
+                      lora.allow_missing_targets};
     std::string hits;
     for (const auto& [target, modules] : add_lora(model, *shape, request.train.seed))
       hits += fmt::format("{}{} {}", hits.empty() ? "" : ", ", target, modules);
@@ -85,17 +88,18 @@ StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const Sam
                               {request.train.token_budget(), request.train.gradient_checkpointing,
                                std::min(pool * longest, samples.training.tokens()), longest},
                               available_memory_bytes());
-  log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations", plan.micro_batch_tokens,
-                      plan.kept_layers, model.config.num_hidden_layers));
+  log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations",
+                      plan.micro_batch_tokens, plan.kept_layers, model.config.num_hidden_layers));
   return plan;
 }
 
 void write_run_config(TrainRequest& request, const PreparedData& data, const StepPlan& plan,
                       const std::filesystem::path& folder) {
-  const Json config = {{"version", 1},
-                       {"options", OptionTable(request).to_json()},
-                       {"data", {{"folder", std::filesystem::absolute(data.folder).string()}, {"sha256", data.data_sha256}}},
-                       {"plan", {{"micro_batch_tokens", plan.micro_batch_tokens}, {"kept_layers", plan.kept_layers}}}};
+  const Json config = {
+      {"version", 1},
+      {"options", OptionTable(request).to_json()},
+      {"data", {{"folder", std::filesystem::absolute(data.folder).string()}, {"sha256", data.data_sha256}}},
+      {"plan", {{"micro_batch_tokens", plan.micro_batch_tokens}, {"kept_layers", plan.kept_layers}}}};
   write_file_atomically(folder / "run_config.json", config.dump(2) + "\n");
 }
 
@@ -110,7 +114,8 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   require_ids_within(tokenizer, config);
   CausalLm model(folder, resolve_precision(request.model));
 
-  RunDirectory directory(request.run.results_dir, request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
+  RunDirectory directory(request.run.results_dir,
+                         request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
                          request.run.new_run);
   RunLog log(directory.path() / "log.jsonl");
   log.say("run: " + directory.path().string());
@@ -132,9 +137,10 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
       write_model_folder(model, model.precision.base.value_or(model.stored_dtype()), to);
     copy_tokenizer_files(folder, to);
   };
-  Trainer trainer({model, samples.training, samples.validation, request.train, total_steps(request, samples.training), plan,
-                   request.run.save_total_limit, write_checkpoint},
-                  directory, log);
+  Trainer trainer(
+      {model, samples.training, samples.validation, request.train, total_steps(request, samples.training),
+       plan, request.run.save_total_limit, write_checkpoint},
+      directory, log);
   trainer.run();
   return 0;
 }

@@ -34,8 +34,10 @@ struct RunOptions {
     field("resume", c.resume, "Which state to go on from.", FieldTraits{.later = "resuming a run"});
     field("save_steps", c.save_steps, "Save a state to resume from every so many steps.",
           FieldTraits{.minimum = 0, .later = "resuming a run"});
-    field("logging_dir", c.logging_dir, "Where TensorBoard files go.", FieldTraits{.later = "TensorBoard logs"});
-    field("report_to", c.report_to, "Who gets the metrics beside log.jsonl.", FieldTraits{.later = "TensorBoard logs"});
+    field("logging_dir", c.logging_dir, "Where TensorBoard files go.",
+          FieldTraits{.later = "TensorBoard logs"});
+    field("report_to", c.report_to, "Who gets the metrics beside log.jsonl.",
+          FieldTraits{.later = "TensorBoard logs"});
     field("use_wandb", c.use_wandb, "Report to wandb too.", FieldTraits{.later = "wandb reports"});
     field("force", c.force, "Start in spite of a refusal that rests on an estimate.");
   }
@@ -58,7 +60,8 @@ struct TrainRequest {
     field("run", c.run, "Run");
   }
 
-  // Completes what depends on which flags were given, and collects every mistake that can be seen without the data.
+  // Completes what depends on which flags were given, and collects every mistake that can be seen without the
+  // data.
   void complete(const std::set<std::string>& given, std::vector<Problem>& problems) {
     resolve(dataset, given);
     model.validate(problems);
@@ -88,7 +91,8 @@ struct ScoreRequest {
           "A safetensors file to write: ids and logits (float32) of every position of the first sample.");
     field("batch_tokens", c.batch_tokens, "Tokens of one batch. Changes speed and memory, not the result.",
           FieldTraits{.minimum = 1});
-    field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize.", FieldTraits{.minimum = 0});
+    field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize.",
+          FieldTraits{.minimum = 0});
     field("example", c.example, "Samples");
   }
 

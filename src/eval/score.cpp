@@ -10,13 +10,15 @@
 namespace anneal {
 
 std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<SampleView>& samples,
-                                       std::int64_t budget, const std::function<void(std::int64_t)>& progress) {
+                                       std::int64_t budget,
+                                       const std::function<void(std::int64_t)>& progress) {
   const c10::InferenceMode no_autograd;
   // Samples of like length together: attention is spread over threads by segment.
   std::vector<std::size_t> order(samples.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return samples[a].ids.size() > samples[b].ids.size(); });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return samples[a].ids.size() > samples[b].ids.size();
+  });
   std::vector<SampleScore> scores(samples.size());
   for (std::size_t begin = 0; begin < order.size();) {
     std::vector<SampleView> chosen;

@@ -1,5 +1,5 @@
-// The likelihood that a model gives to samples. Each sample's figures are its own: they depend on no other sample of
-// the batch, so the mean does not depend on how the set is cut.
+// The likelihood that a model gives to samples. Each sample's figures are its own: they depend on no other
+// sample of the batch, so the mean does not depend on how the set is cut.
 #pragma once
 #include <functional>
 #include <vector>
@@ -9,14 +9,16 @@
 namespace anneal {
 
 struct SampleScore {
-  double nll = 0;             // summed over the trained tokens
-  std::int64_t tokens = 0;    // trained ones
-  bool exact = true;          // every trained token is the argmax
+  double nll = 0;           // summed over the trained tokens
+  std::int64_t tokens = 0;  // trained ones
+  bool exact = true;        // every trained token is the argmax
 };
 
-// In the order of `samples`; micro-batches of at most `budget` tokens. `progress` gets the number done so far.
+// In the order of `samples`; micro-batches of at most `budget` tokens. `progress` gets the number done so
+// far.
 std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<SampleView>& samples,
-                                       std::int64_t budget, const std::function<void(std::int64_t)>& progress);
+                                       std::int64_t budget,
+                                       const std::function<void(std::int64_t)>& progress);
 
 struct MeanLoss {
   double loss = 0;  // sum of NLL / tokens

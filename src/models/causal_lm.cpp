@@ -13,9 +13,10 @@ struct DTypePair {
   DType file;
   at::ScalarType tensor;
 };
-constexpr DTypePair kDTypePairs[] = {{DType::kFloat32, at::kFloat}, {DType::kFloat16, at::kHalf},
+constexpr DTypePair kDTypePairs[] = {{DType::kFloat32, at::kFloat},     {DType::kFloat16, at::kHalf},
                                      {DType::kBFloat16, at::kBFloat16}, {DType::kInt64, at::kLong},
-                                     {DType::kInt32, at::kInt}, {DType::kUInt8, at::kByte}, {DType::kBool, at::kBool}};
+                                     {DType::kInt32, at::kInt},         {DType::kUInt8, at::kByte},
+                                     {DType::kBool, at::kBool}};
 
 at::ScalarType scalar_type(DType dtype) {
   const auto is_it = [&](const DTypePair& pair) { return pair.file == dtype; };
@@ -44,7 +45,8 @@ at::Tensor tensor_of(const TensorView& view) {
   const auto tensor = at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape,
                                     at::TensorOptions().dtype(scalar_type(view.dtype)));
   // Kernels may load aligned elements; a file may hold tensors at any byte.
-  const bool aligned = reinterpret_cast<std::uintptr_t>(view.bytes.data()) % bytes_per_element(view.dtype) == 0;
+  const bool aligned =
+      reinterpret_cast<std::uintptr_t>(view.bytes.data()) % bytes_per_element(view.dtype) == 0;
   return aligned ? tensor : tensor.clone();
 }
 
@@ -73,8 +75,9 @@ CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& m
 at::Tensor CausalLm::load(const std::string& name, std::vector<std::int64_t> shape) {
   const auto& view = weights_->tensor(name);
   if (view.shape != shape)
-    fail(ExitCode::kModel, "tensor '" + name + "' has the shape " + shape_text(view.shape) + ", config.json wants " +
-                               shape_text(shape),
+    fail(ExitCode::kModel,
+         "tensor '" + name + "' has the shape " + shape_text(view.shape) + ", config.json wants " +
+             shape_text(shape),
          weights_->file_of(name), "use weights and config.json of the same model");
   const auto tensor = tensor_of(view);
   if (!tensor.is_floating_point())
@@ -122,7 +125,8 @@ DecoderLayer CausalLm::load_layer(std::int64_t index) {
   return layer;
 }
 
-Parameter* CausalLm::add_parameter(const std::string& name, const at::Tensor& initial, at::ScalarType compute) {
+Parameter* CausalLm::add_parameter(const std::string& name, const at::Tensor& initial,
+                                   at::ScalarType compute) {
   return full_parameters.emplace_back(std::make_unique<Parameter>(name, initial, compute)).get();
 }
 
@@ -140,7 +144,8 @@ void CausalLm::train_all_weights() {
   embedding_VE = embedding_parameter->compute;
   for (auto& layer : layers) {
     for (auto& linear : layer.projections) train_linear(linear);
-    for (auto* weight : {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
+    for (auto* weight :
+         {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
       train_norm(*weight);
   }
   train_norm(norm);
@@ -169,7 +174,8 @@ std::int64_t CausalLm::num_parameters() const {
   if (!config.tie_word_embeddings) total += lm_head.weight_OI.numel();
   for (const auto& layer : layers) {
     for (const auto& linear : layer.projections) total += linear.weight_OI.numel();
-    for (const auto* weight : {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
+    for (const auto* weight :
+         {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
       if (weight->weight_D.defined()) total += weight->weight_D.numel();
   }
   return total;
@@ -183,7 +189,9 @@ void CausalLm::embed_backward(const TokenBatch& batch, const at::Tensor& dx_NE) 
   if (embedding_parameter) embedding_parameter->gradient.index_add_(0, batch.ids_N, dx_NE.to(at::kFloat));
 }
 
-RopeTable CausalLm::rope(const TokenBatch& batch) const { return rope_table(batch.positions_N, inverse_frequency); }
+RopeTable CausalLm::rope(const TokenBatch& batch) const {
+  return rope_table(batch.positions_N, inverse_frequency);
+}
 
 at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch) {
   const auto rope = model.rope(batch);

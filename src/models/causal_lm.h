@@ -1,5 +1,5 @@
-// A decoder-only language model: weights mapped from a Hugging Face folder, what of it is trained, and the pieces that
-// the step's schedule calls. Shapes: N tokens, E hidden size, V vocabulary.
+// A decoder-only language model: weights mapped from a Hugging Face folder, what of it is trained, and the
+// pieces that the step's schedule calls. Shapes: N tokens, E hidden size, V vocabulary.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -18,14 +18,15 @@
 namespace anneal {
 
 struct Precision {
-  at::ScalarType compute;                   // float32 or bfloat16
-  std::optional<at::ScalarType> base;       // of frozen weights; as stored where unset
+  at::ScalarType compute;              // float32 or bfloat16
+  std::optional<at::ScalarType> base;  // of frozen weights; as stored where unset
 };
 
 // Resolves the options for this processor.
 Precision resolve_precision(const ModelOptions& options);
 
-// The tensor over a view's bytes: without a copy where dtype and alignment allow it. The file must outlive it.
+// The tensor over a view's bytes: without a copy where dtype and alignment allow it. The file must outlive
+// it.
 at::Tensor tensor_of(const TensorView& view);
 DType dtype_of(at::ScalarType type);
 
@@ -51,8 +52,12 @@ class CausalLm {
   // Makes every weight of the model a trained parameter.
   void train_all_weights();
 
-  const at::Tensor& head_weight_VE() const { return config.tie_word_embeddings ? embedding_VE : lm_head.weight_OI; }
-  Parameter* head_parameter() const { return config.tie_word_embeddings ? embedding_parameter : lm_head.weight_parameter; }
+  const at::Tensor& head_weight_VE() const {
+    return config.tie_word_embeddings ? embedding_VE : lm_head.weight_OI;
+  }
+  Parameter* head_parameter() const {
+    return config.tie_word_embeddings ? embedding_parameter : lm_head.weight_parameter;
+  }
 
   // Every linear layer with a name, the output head excepted.
   void for_each_linear(const std::function<void(Linear&)>& visit);

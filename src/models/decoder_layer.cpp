@@ -19,13 +19,17 @@ Normed normed(const at::Tensor& x, const NormWeight& norm, double eps) {
   return result;
 }
 
-void add_norm_gradient(const NormWeight& norm, const at::Tensor& dy, const at::Tensor& x, const at::Tensor& inverse_rms) {
+void add_norm_gradient(const NormWeight& norm, const at::Tensor& dy, const at::Tensor& x,
+                       const at::Tensor& inverse_rms) {
   if (!norm.parameter) return;
   const auto width = norm.weight_D.numel();
-  norm.parameter->gradient.add_(rms_norm_weight_gradient(dy.view({-1, width}), x.view({-1, width}), inverse_rms));
+  norm.parameter->gradient.add_(
+      rms_norm_weight_gradient(dy.view({-1, width}), x.view({-1, width}), inverse_rms));
 }
 
-double attention_scale(const ModelConfig& config) { return 1 / std::sqrt(static_cast<double>(config.head_dim)); }
+double attention_scale(const ModelConfig& config) {
+  return 1 / std::sqrt(static_cast<double>(config.head_dim));
+}
 
 at::Tensor activation(const LayerActivations& kept) {
   auto result = at::empty_like(kept.gate_NF);
@@ -34,7 +38,8 @@ at::Tensor activation(const LayerActivations& kept) {
 }
 
 // The queries or keys that attention sees, from what the activations hold of them.
-at::Tensor rotated(const at::Tensor& held_NHD, const NormWeight& norm, const ModelConfig& config, const RopeTable& rope) {
+at::Tensor rotated(const at::Tensor& held_NHD, const NormWeight& norm, const ModelConfig& config,
+                   const RopeTable& rope) {
   if (!norm.weight_D.defined()) return held_NHD;
   auto x_NHD = normed(held_NHD, norm, config.rms_norm_eps).y;
   apply_rope(x_NHD, rope, Rotation::kForward);
@@ -42,8 +47,8 @@ at::Tensor rotated(const at::Tensor& held_NHD, const NormWeight& norm, const Mod
 }
 
 // From the gradient of rotated queries or keys to that of the projection's output.
-void backward_rotated(at::Tensor& d_NHD, const at::Tensor& held_NHD, const NormWeight& norm, const ModelConfig& config,
-                      const RopeTable& rope) {
+void backward_rotated(at::Tensor& d_NHD, const at::Tensor& held_NHD, const NormWeight& norm,
+                      const ModelConfig& config, const RopeTable& rope) {
   apply_rope(d_NHD, rope, Rotation::kInverse);
   if (!norm.weight_D.defined()) return;
   const auto inverse_rms = normed(held_NHD, norm, config.rms_norm_eps).inverse_rms;
@@ -55,12 +60,13 @@ void backward_rotated(at::Tensor& d_NHD, const at::Tensor& held_NHD, const NormW
 
 bool DecoderLayer::trains_attention() const {
   return input_layernorm.parameter || q_norm.parameter || k_norm.parameter ||
-         std::any_of(projections.begin() + kQ, projections.begin() + kGate, [](const auto& p) { return p.is_trained(); });
+         std::any_of(projections.begin() + kQ, projections.begin() + kGate,
+                     [](const auto& p) { return p.is_trained(); });
 }
 
 bool DecoderLayer::trains_mlp() const {
-  return post_attention_layernorm.parameter ||
-         std::any_of(projections.begin() + kGate, projections.end(), [](const auto& p) { return p.is_trained(); });
+  return post_attention_layernorm.parameter || std::any_of(projections.begin() + kGate, projections.end(),
+                                                           [](const auto& p) { return p.is_trained(); });
 }
 
 at::Tensor DecoderLayer::forward(const ModelConfig& config, const at::Tensor& x_NE, const LayerPass& pass,
@@ -82,8 +88,9 @@ at::Tensor DecoderLayer::forward(const ModelConfig& config, const at::Tensor& x_
     apply_rope(a.q_NHD, pass.rope, Rotation::kForward);
     apply_rope(a.k_NKD, pass.rope, Rotation::kForward);
   }
-  a.attended = attention(rotated(a.q_NHD, q_norm, config, pass.rope), rotated(a.k_NKD, k_norm, config, pass.rope),
-                         a.v_NKD, pass.segment_starts, attention_scale(config));
+  a.attended =
+      attention(rotated(a.q_NHD, q_norm, config, pass.rope), rotated(a.k_NKD, k_norm, config, pass.rope),
+                a.v_NKD, pass.segment_starts, attention_scale(config));
   a.after_attention_NE = project(kO, a.attended.out_NHD.view({tokens, -1})).add_(x_NE);
   {
     const auto h = normed(a.after_attention_NE, post_attention_layernorm, config.rms_norm_eps).y;
@@ -115,8 +122,10 @@ void DecoderLayer::backward_attention(const ModelConfig& config, at::Tensor& dx_
                                       const LayerPass& pass, bool wants_input_gradient) const {
   const auto tokens = dx_NE.size(0);
   at::Tensor d_attended;
-  projections[kO].backward(dx_NE, kept.attended.out_NHD.view({tokens, -1}), kept.low_rank[kO], pass.context, &d_attended);
-  auto d = attention_backward(d_attended.view_as(kept.attended.out_NHD), rotated(kept.q_NHD, q_norm, config, pass.rope),
+  projections[kO].backward(dx_NE, kept.attended.out_NHD.view({tokens, -1}), kept.low_rank[kO], pass.context,
+                           &d_attended);
+  auto d = attention_backward(d_attended.view_as(kept.attended.out_NHD),
+                              rotated(kept.q_NHD, q_norm, config, pass.rope),
                               rotated(kept.k_NKD, k_norm, config, pass.rope), kept.v_NKD, kept.attended,
                               pass.segment_starts, attention_scale(config));
   backward_rotated(d.dq_NHD, kept.q_NHD, q_norm, config, pass.rope);
@@ -133,8 +142,8 @@ void DecoderLayer::backward_attention(const ModelConfig& config, at::Tensor& dx_
   rms_norm_backward(dh, kept.input_NE, input_layernorm.weight_D, h.inverse_rms, dx_NE, /*accumulate=*/true);
 }
 
-void DecoderLayer::backward(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept, const LayerPass& pass,
-                            bool wants_input_gradient) const {
+void DecoderLayer::backward(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
+                            const LayerPass& pass, bool wants_input_gradient) const {
   const bool below_mlp = wants_input_gradient || trains_attention();
   if (below_mlp || trains_mlp()) backward_mlp(config, dx_NE, kept, pass.context, below_mlp);
   if (below_mlp) backward_attention(config, dx_NE, kept, pass, wants_input_gradient);

@@ -16,8 +16,8 @@
 namespace anneal {
 
 struct NormWeight {
-  std::string name;      // e.g. "model.layers.0.input_layernorm"
-  at::Tensor weight_D;   // float32; the parameter's value where it is trained
+  std::string name;     // e.g. "model.layers.0.input_layernorm"
+  at::Tensor weight_D;  // float32; the parameter's value where it is trained
   Parameter* parameter = nullptr;
 };
 
@@ -51,8 +51,8 @@ class DecoderLayer {
   at::Tensor forward(const ModelConfig& config, const at::Tensor& x_NE, const LayerPass& pass,
                      LayerActivations* keep) const;
 
-  // dx_NE: the gradient of the output on entry, of the input on return. With wants_input_gradient off, dx_NE is left
-  // undefined and nothing below the lowest trained tensor is reckoned. Uses up `kept`.
+  // dx_NE: the gradient of the output on entry, of the input on return. With wants_input_gradient off, dx_NE
+  // is left undefined and nothing below the lowest trained tensor is reckoned. Uses up `kept`.
   void backward(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept, const LayerPass& pass,
                 bool wants_input_gradient) const;
 
@@ -61,10 +61,10 @@ class DecoderLayer {
  private:
   bool trains_attention() const;
   bool trains_mlp() const;
-  void backward_mlp(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept, const PassContext& context,
-                    bool wants_input_gradient) const;
-  void backward_attention(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept, const LayerPass& pass,
-                          bool wants_input_gradient) const;
+  void backward_mlp(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
+                    const PassContext& context, bool wants_input_gradient) const;
+  void backward_attention(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
+                          const LayerPass& pass, bool wants_input_gradient) const;
 };
 
 }  // namespace anneal

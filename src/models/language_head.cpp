@@ -48,7 +48,8 @@ HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, con
   if (!gradient_scale) return result;
   if (model.norm.parameter)
     model.norm.parameter->gradient.add_(rms_norm_weight_gradient(d_normed_ME, hidden_ME, inverse_rms_M));
-  rms_norm_backward(d_normed_ME, hidden_ME, model.norm.weight_D, inverse_rms_M, d_normed_ME, /*accumulate=*/false);
+  rms_norm_backward(d_normed_ME, hidden_ME, model.norm.weight_D, inverse_rms_M, d_normed_ME,
+                    /*accumulate=*/false);
   result.dx_NE = at::zeros_like(hidden_NE);
   result.dx_NE.index_copy_(0, batch.trained_rows_M, d_normed_ME);
   return result;

@@ -1,5 +1,5 @@
-// The final norm, the output head and the loss, on trained rows only and in chunks, so that the logits of all rows
-// are never held at once.
+// The final norm, the output head and the loss, on trained rows only and in chunks, so that the logits of all
+// rows are never held at once.
 #pragma once
 #include <optional>
 
@@ -13,8 +13,8 @@ struct HeadResult {
   at::Tensor dx_NE;               // the gradient of the hidden states; undefined without gradient_scale
 };
 
-// hidden_NE: the output of the last layer. With gradient_scale, the gradient is that of gradient_scale * sum of NLL,
-// and the head's and the norm's own gradients are added to where they are trained.
+// hidden_NE: the output of the last layer. With gradient_scale, the gradient is that of gradient_scale * sum
+// of NLL, and the head's and the norm's own gradients are added to where they are trained.
 HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, const TokenBatch& batch,
                          std::optional<double> gradient_scale);
 

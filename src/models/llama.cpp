@@ -5,7 +5,8 @@ namespace anneal {
 
 ModelConfig read_llama_config(const Json& config, const std::string& where) {
   auto model = read_shared_keys(config, where);
-  model.head_dim = optional(config, "head_dim", model.hidden_size / model.num_attention_heads, where, ExitCode::kModel);
+  model.head_dim =
+      optional(config, "head_dim", model.hidden_size / model.num_attention_heads, where, ExitCode::kModel);
   return model;
 }
 

@@ -14,7 +14,8 @@ namespace {
 // PEFT's rule: the whole name, or its ending after a dot.
 bool is_hit(const std::string& module, const std::string& target) {
   if (target == "all-linear" || module == target) return true;
-  return module.size() > target.size() && module.ends_with(target) && module[module.size() - target.size() - 1] == '.';
+  return module.size() > target.size() && module.ends_with(target) &&
+         module[module.size() - target.size() - 1] == '.';
 }
 
 at::Tensor initial_a(std::int64_t rank, std::int64_t in_features, std::uint64_t key) {
@@ -53,7 +54,8 @@ std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::u
     const std::string prefix = "base_model.model." + linear.name;
     const auto key = mix(mix(seed, hash_name("lora_A")), hash_name(linear.name));
     linear.lora = std::make_unique<Lora>(
-        Lora{Parameter(prefix + ".lora_A.weight", initial_a(shape.rank, linear.in_features(), key), model.precision.compute),
+        Lora{Parameter(prefix + ".lora_A.weight", initial_a(shape.rank, linear.in_features(), key),
+                       model.precision.compute),
              Parameter(prefix + ".lora_B.weight", at::zeros({linear.out_features(), shape.rank}, at::kFloat),
                        model.precision.compute),
              shape.alpha / static_cast<double>(shape.rank), shape.dropout, hash_name(linear.name)});
@@ -63,7 +65,8 @@ std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::u
     if (modules == 0 && !shape.allow_missing_targets)
       problems.push_back({"\"" + target + "\" hits no linear layer of this model", "--lora_target_modules",
                           "take names of " + closest_modules(model) + ", or give --allow_missing_targets"});
-  if (std::all_of(hits.begin(), hits.end(), [](const auto& hit) { return hit.modules == 0; }) && problems.empty())
+  if (std::all_of(hits.begin(), hits.end(), [](const auto& hit) { return hit.modules == 0; }) &&
+      problems.empty())
     problems.push_back({"no target hits a linear layer of this model", "--lora_target_modules",
                         "take names of " + closest_modules(model)});
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);

@@ -11,7 +11,8 @@ struct LoraShape {
   std::int64_t rank;
   double alpha;
   double dropout;
-  std::vector<std::string> targets;  // names or path endings; {"all-linear"} for every linear layer but the head
+  std::vector<std::string>
+      targets;  // names or path endings; {"all-linear"} for every linear layer but the head
   bool allow_missing_targets = false;
 };
 
@@ -20,8 +21,9 @@ struct TargetHits {
   std::int64_t modules;
 };
 
-// A is uniform in (-1/sqrt(in), 1/sqrt(in)), as PEFT's kaiming_uniform(a = sqrt 5), and a function of seed, module and
-// element; B is zero. Throws UserError(kUsage) for a target that hits nothing, unless that is allowed.
+// A is uniform in (-1/sqrt(in), 1/sqrt(in)), as PEFT's kaiming_uniform(a = sqrt 5), and a function of seed,
+// module and element; B is zero. Throws UserError(kUsage) for a target that hits nothing, unless that is
+// allowed.
 std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed);
 
 }  // namespace anneal

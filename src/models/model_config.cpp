@@ -19,7 +19,8 @@ void read_rope(const Json& config, const std::string& where, ModelConfig& model)
   if (!rope.is_object()) rope = config.value("rope_scaling", Json());
   if (!rope.is_object()) rope = Json::object();
   model.rope_theta = take(rope, "rope_theta", take(config, "rope_theta", 10000.0, where), where);
-  const auto kind = take<std::string>(rope, "rope_type", take<std::string>(rope, "type", "default", where), where);
+  const auto kind =
+      take<std::string>(rope, "rope_type", take<std::string>(rope, "type", "default", where), where);
   if (kind == "default") return;
   if (kind != "llama3")
     fail(ExitCode::kModel, "rope scaling \"" + kind + "\" is not supported", where,
@@ -81,7 +82,8 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
   const std::string where = path.string();
   const Json config = read_json_file(path, ExitCode::kModel);
-  if (!config.is_object()) fail(ExitCode::kModel, "is not a JSON object", where, "use an unmodified config.json");
+  if (!config.is_object())
+    fail(ExitCode::kModel, "is not a JSON object", where, "use an unmodified config.json");
   const auto architectures = take(config, "architectures", std::vector<std::string>(), where);
   const std::string architecture = architectures.empty() ? "" : architectures.front();
 
@@ -102,7 +104,8 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
            "use a model whose head size is even");
     return model;
   }
-  fail(ExitCode::kModel, architecture.empty() ? "names no architecture" : "unknown architecture " + architecture, where,
+  fail(ExitCode::kModel,
+       architecture.empty() ? "names no architecture" : "unknown architecture " + architecture, where,
        "use one of " + known);
 }
 

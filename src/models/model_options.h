@@ -15,12 +15,15 @@ struct ModelOptions {
   std::string engine = "native";
 
   static void fields(auto& c, auto field) {
-    field("hf_model_id", c.hf_model_id, "The model: a folder with config.json, safetensors weights and tokenizer.json.");
+    field("hf_model_id", c.hf_model_id,
+          "The model: a folder with config.json, safetensors weights and tokenizer.json.");
     field("base_dtype", c.base_dtype,
-          "What frozen weights are held in; auto: as stored, float16 becoming float32. With --full_ft, what the trained "
+          "What frozen weights are held in; auto: as stored, float16 becoming float32. With --full_ft, what "
+          "the trained "
           "weights are saved in.",
           FieldTraits{.choices = {"auto", "bf16", "fp32"}});
-    field("compute_dtype", c.compute_dtype, "What layers multiply in; auto: bf16 where the processor has bf16 instructions.",
+    field("compute_dtype", c.compute_dtype,
+          "What layers multiply in; auto: bf16 where the processor has bf16 instructions.",
           FieldTraits{.choices = {"auto", "bf16", "fp32"}});
     field("device", c.device, "Where to run.", FieldTraits{.choices = {"auto", "cpu", "cuda"}});
     field("engine", c.engine, "Who trains.", FieldTraits{.choices = {"native", "transformers"}});
@@ -28,12 +31,14 @@ struct ModelOptions {
 
   void validate(std::vector<Problem>& problems) const {
     if (device == "cuda")
-      problems.push_back({"this version runs on the CPU only", "--device", "leave the flag out, or give --device cpu"});
+      problems.push_back(
+          {"this version runs on the CPU only", "--device", "leave the flag out, or give --device cpu"});
     if (engine == "transformers")
       problems.push_back({"this version has the native engine only", "--engine", "leave the flag out"});
     if (!std::filesystem::is_directory(hf_model_id))
-      problems.push_back({"\"" + hf_model_id + "\" is not a folder, and this version does not download models",
-                          "--hf_model_id", "download the model and give the path of its folder"});
+      problems.push_back(
+          {"\"" + hf_model_id + "\" is not a folder, and this version does not download models",
+           "--hf_model_id", "download the model and give the path of its folder"});
   }
 };
 

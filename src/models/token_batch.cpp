@@ -10,7 +10,8 @@ TokenBatch make_token_batch(std::span<const SampleView> samples) {
   TokenBatch batch;
   batch.segment_starts.push_back(0);
   for (const auto& sample : samples)
-    batch.segment_starts.push_back(batch.segment_starts.back() + static_cast<std::int64_t>(sample.ids.size()));
+    batch.segment_starts.push_back(batch.segment_starts.back() +
+                                   static_cast<std::int64_t>(sample.ids.size()));
   batch.ids_N = at::empty({batch.tokens()}, at::kLong);
   batch.positions_N = at::empty({batch.tokens()}, at::kLong);
   auto* ids = batch.ids_N.mutable_data_ptr<std::int64_t>();

@@ -16,7 +16,8 @@
 namespace anneal {
 namespace {
 
-constexpr std::int64_t kTile = 64;  // rows of queries and of keys that one GEMM takes; fixed, so that few are compiled
+constexpr std::int64_t kTile =
+    64;  // rows of queries and of keys that one GEMM takes; fixed, so that few are compiled
 
 struct Problem {
   const at::Tensor &q, &k, &v;
@@ -33,7 +34,8 @@ struct Problem {
   std::int64_t segments() const { return static_cast<std::int64_t>(segment_starts.size()) - 1; }
 };
 
-// One segment under one key/value head. The rows of a query tile are (token, head of the group), tokens first.
+// One segment under one key/value head. The rows of a query tile are (token, head of the group), tokens
+// first.
 struct Task {
   std::int64_t kv_head, start, length, group, head_dim, tile_tokens;
   std::int64_t key_tiles() const { return (length + kTile - 1) / kTile; }
@@ -48,9 +50,10 @@ Task task_of(const Problem& p, std::int64_t index) {
 
 // C (float32, row length ldc) = or += A (row length lda) times a packed B, in tiles of fixed shapes.
 template <class T>
-void tile_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, const T* packed_b, float* c,
-               std::int64_t ldc, bool accumulate) {
-  at::native::cpublas::brgemm(m, n, k, lda, n, ldc, accumulate, a, packed_b, c, std::is_same_v<T, c10::BFloat16>);
+void tile_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
+               const T* packed_b, float* c, std::int64_t ldc, bool accumulate) {
+  at::native::cpublas::brgemm(m, n, k, lda, n, ldc, accumulate, a, packed_b, c,
+                              std::is_same_v<T, c10::BFloat16>);
 }
 
 // Copies `rows` rows of `width` elements, `stride` apart, and zeros up to kTile rows.
@@ -80,15 +83,18 @@ void pack_transposed(const T* rows, std::int64_t n_size, std::int64_t k_size, T*
   constexpr std::int64_t kPair = std::is_same_v<T, float> ? 1 : 2;
   for (std::int64_t n = 0; n < n_size; ++n)
     for (std::int64_t k = 0; k < k_size; k += kPair)
-      for (std::int64_t part = 0; part < kPair; ++part) packed[k * n_size + kPair * n + part] = rows[n * k_size + k + part];
+      for (std::int64_t part = 0; part < kPair; ++part)
+        packed[k * n_size + kPair * n + part] = rows[n * k_size + k + part];
 }
 
 // The rows of a query tile in a tensor [N, H, D]: first token `token`, `tokens` of them.
 template <class T>
-void gather_queries(const T* base, const Problem& p, const Task& task, std::int64_t token, std::int64_t tokens, T* tile) {
+void gather_queries(const T* base, const Problem& p, const Task& task, std::int64_t token,
+                    std::int64_t tokens, T* tile) {
   const std::int64_t token_width = p.heads() * task.head_dim, group_width = task.group * task.head_dim;
   const T* first = base + (task.start + token) * token_width + task.kv_head * group_width;
-  for (std::int64_t at = 0; at < tokens; ++at) std::copy_n(first + at * token_width, group_width, tile + at * group_width);
+  for (std::int64_t at = 0; at < tokens; ++at)
+    std::copy_n(first + at * token_width, group_width, tile + at * group_width);
   std::fill(tile + tokens * group_width, tile + kTile * task.head_dim, T(0));
 }
 
@@ -100,8 +106,8 @@ void gather_queries(const T* base, const Problem& p, const Task& task, std::int6
 #define HWY_TARGET_INCLUDE "nn/attention.cpp"
 #include <hwy/foreach_target.h>
 
-#include "nn/simd-inl.h"
 #include "nn/exp-inl.h"
+#include "nn/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
@@ -112,11 +118,13 @@ struct SoftmaxRow {
 
 // weights = exp(scale * (scores - maximum)) over the first `valid` keys, zero up to `padded`.
 template <class T>
-SoftmaxRow softmax_row(const float* scores, std::int64_t valid, std::int64_t padded, float scale, T* weights) {
+SoftmaxRow softmax_row(const float* scores, std::int64_t valid, std::int64_t padded, float scale,
+                       T* weights) {
   auto largest = hn::Set(FloatTag(), -INFINITY);
   const std::size_t lanes = hn::Lanes(FloatTag());
   std::size_t at = 0;
-  for (; at + lanes <= static_cast<std::size_t>(valid); at += lanes) largest = hn::Max(largest, load(scores + at));
+  for (; at + lanes <= static_cast<std::size_t>(valid); at += lanes)
+    largest = hn::Max(largest, load(scores + at));
   float maximum = hn::GetLane(hn::MaxOfLanes(FloatTag(), largest));
   for (; at < static_cast<std::size_t>(valid); ++at) maximum = std::max(maximum, scores[at]);
   const auto shift = hn::Set(FloatTag(), maximum), factor = hn::Set(FloatTag(), scale);
@@ -134,9 +142,8 @@ SoftmaxRow softmax_row(const float* scores, std::int64_t valid, std::int64_t pad
 template <class T>
 void scaled_store(const float* from, float factor, std::int64_t width, T* to) {
   const auto f = hn::Set(FloatTag(), factor);
-  for_each_vector(width, [&](std::size_t at, std::size_t count) HWY_ATTR {
-    store(hn::Mul(load(from + at, count), f), to + at, count);
-  });
+  for_each_vector(width, [&](std::size_t at, std::size_t count)
+                             HWY_ATTR { store(hn::Mul(load(from + at, count), f), to + at, count); });
 }
 
 template <class T>
@@ -164,9 +171,11 @@ void forward_task(const Problem& p, const Task& task) {
       rows[row] = softmax_row(scores.data() + row * padded, token + row / task.group + 1, key_end, p.scale,
                               weights.data() + row * padded);
     for (std::int64_t key = 0; key < key_end; key += kTile)
-      tile_gemm(kTile, D, kTile, weights.data() + key, padded, values.data() + key * D, mixed.data(), D, key > 0);
+      tile_gemm(kTile, D, kTile, weights.data() + key, padded, values.data() + key * D, mixed.data(), D,
+                key > 0);
     for (std::int64_t row = 0; row < tokens * task.group; ++row) {
-      const std::int64_t at = task.start + token + row / task.group, head = task.kv_head * task.group + row % task.group;
+      const std::int64_t at = task.start + token + row / task.group,
+                         head = task.kv_head * task.group + row % task.group;
       scaled_store(mixed.data() + row * D, 1 / rows[row].sum, D,
                    p.out.mutable_data_ptr<T>() + (at * p.heads() + head) * D);
       p.log_sum_exp.mutable_data_ptr<float>()[head * p.tokens() + at] =
@@ -195,14 +204,16 @@ void load_query_tile(const Problem& p, const Task& task, std::int64_t token, Que
   for (std::int64_t row = 0; row < kTile; ++row) {
     auto sum = hn::Zero(FloatTag());
     for_each_vector(D, [&](std::size_t at, std::size_t count) HWY_ATTR {
-      sum = hn::MulAdd(load(out.data() + row * D + at, count), load(tile.d_out.data() + row * D + at, count), sum);
+      sum = hn::MulAdd(load(out.data() + row * D + at, count), load(tile.d_out.data() + row * D + at, count),
+                       sum);
     });
     tile.dot[row] = hn::GetLane(hn::SumOfLanes(FloatTag(), sum));
     const bool used = row < tile.tokens * task.group;
     const std::int64_t head = task.kv_head * task.group + row % task.group;
     tile.log_sum_exp[row] =
-        used ? p.log_sum_exp.const_data_ptr<float>()[head * p.tokens() + task.start + token + row / task.group]
-             : INFINITY;
+        used
+            ? p.log_sum_exp.const_data_ptr<float>()[head * p.tokens() + task.start + token + row / task.group]
+            : INFINITY;
   }
   pack_transposed(tile.q.data(), kTile, D, tile.q_transposed.data());
   pack_transposed(tile.d_out.data(), kTile, D, tile.d_out_transposed.data());
@@ -210,13 +221,15 @@ void load_query_tile(const Problem& p, const Task& task, std::int64_t token, Que
   pack(tile.d_out.data(), kTile, D, tile.d_out_packed.data());
 }
 
-// From the transposed scores [key][query] and the gradients of the weights: weights and gradients of the scores.
+// From the transposed scores [key][query] and the gradients of the weights: weights and gradients of the
+// scores.
 template <class T>
 void score_gradients(const QueryTile<T>& tile, std::int64_t first_key, std::int64_t group, float scale,
                      const float* scores, const float* d_weights, T* weights, T* d_scores) {
   const auto factor = hn::Set(FloatTag(), scale);
   for (std::int64_t key = 0; key < kTile; ++key) {
-    const std::int64_t visible_from = std::clamp<std::int64_t>((first_key + key - tile.token) * group, 0, kTile);
+    const std::int64_t visible_from =
+        std::clamp<std::int64_t>((first_key + key - tile.token) * group, 0, kTile);
     for (std::int64_t at = 0; at < kTile; at += hn::Lanes(FloatTag())) {
       const auto row = key * kTile + at;
       const auto exponent = hn::Sub(hn::Mul(load(scores + row), factor), load(tile.log_sum_exp + at));
@@ -224,7 +237,8 @@ void score_gradients(const QueryTile<T>& tile, std::int64_t first_key, std::int6
       if (at < visible_from)
         weight = hn::IfThenElseZero(hn::Not(hn::FirstN(FloatTag(), visible_from - at)), weight);
       store(weight, weights + row);
-      store(hn::Mul(hn::Mul(weight, hn::Sub(load(d_weights + row), load(tile.dot + at))), factor), d_scores + row);
+      store(hn::Mul(hn::Mul(weight, hn::Sub(load(d_weights + row), load(tile.dot + at))), factor),
+            d_scores + row);
     }
   }
 }
@@ -233,10 +247,12 @@ template <class T>
 void backward_task(const Problem& p, const Task& task) {
   const std::int64_t D = task.head_dim, padded = task.key_tiles() * kTile, kv_width = p.kv_heads() * D;
   std::vector<T> k(padded * D), v(padded * D), k_transposed(padded * D);
-  std::vector<float> dk(padded * D), dv(padded * D), dq(D * kTile), scores(kTile * kTile), d_weights(kTile * kTile);
+  std::vector<float> dk(padded * D), dv(padded * D), dq(D * kTile), scores(kTile * kTile),
+      d_weights(kTile * kTile);
   std::vector<T> weights(kTile * kTile), d_scores(kTile * kTile), d_scores_packed(kTile * kTile);
   QueryTile<T> tile;
-  for (auto* buffer : {&tile.q, &tile.d_out, &tile.q_transposed, &tile.d_out_transposed, &tile.q_packed, &tile.d_out_packed})
+  for (auto* buffer :
+       {&tile.q, &tile.d_out, &tile.q_transposed, &tile.d_out_transposed, &tile.q_packed, &tile.d_out_packed})
     buffer->resize(kTile * D);
   for (std::int64_t from = 0; from < task.length; from += kTile) {
     const std::int64_t rows = std::min(kTile, task.length - from);
@@ -245,23 +261,31 @@ void backward_task(const Problem& p, const Task& task) {
     copy_tile(p.v.const_data_ptr<T>() + offset, kv_width, rows, D, v.data() + from * D);
   }
   for (std::int64_t row = 0; row < padded; ++row)
-    for (std::int64_t column = 0; column < D; ++column) k_transposed[column * padded + row] = k[row * D + column];
+    for (std::int64_t column = 0; column < D; ++column)
+      k_transposed[column * padded + row] = k[row * D + column];
 
   for (std::int64_t token = 0; token < task.length; token += task.tile_tokens) {
     load_query_tile(p, task, token, tile);
     for (std::int64_t key = 0; key < token + tile.tokens; key += kTile) {
-      tile_gemm(kTile, kTile, D, k.data() + key * D, D, tile.q_transposed.data(), scores.data(), kTile, false);
-      tile_gemm(kTile, kTile, D, v.data() + key * D, D, tile.d_out_transposed.data(), d_weights.data(), kTile, false);
-      score_gradients(tile, key, task.group, p.scale, scores.data(), d_weights.data(), weights.data(), d_scores.data());
+      tile_gemm(kTile, kTile, D, k.data() + key * D, D, tile.q_transposed.data(), scores.data(), kTile,
+                false);
+      tile_gemm(kTile, kTile, D, v.data() + key * D, D, tile.d_out_transposed.data(), d_weights.data(), kTile,
+                false);
+      score_gradients(tile, key, task.group, p.scale, scores.data(), d_weights.data(), weights.data(),
+                      d_scores.data());
       pack(d_scores.data(), kTile, kTile, d_scores_packed.data());
-      tile_gemm(kTile, D, kTile, weights.data(), kTile, tile.d_out_packed.data(), dv.data() + key * D, D, true);
+      tile_gemm(kTile, D, kTile, weights.data(), kTile, tile.d_out_packed.data(), dv.data() + key * D, D,
+                true);
       tile_gemm(kTile, D, kTile, d_scores.data(), kTile, tile.q_packed.data(), dk.data() + key * D, D, true);
-      tile_gemm(D, kTile, kTile, k_transposed.data() + key, padded, d_scores_packed.data(), dq.data(), kTile, key > 0);
+      tile_gemm(D, kTile, kTile, k_transposed.data() + key, padded, d_scores_packed.data(), dq.data(), kTile,
+                key > 0);
     }
     for (std::int64_t row = 0; row < tile.tokens * task.group; ++row) {
-      const std::int64_t at = task.start + token + row / task.group, head = task.kv_head * task.group + row % task.group;
+      const std::int64_t at = task.start + token + row / task.group,
+                         head = task.kv_head * task.group + row % task.group;
       T* to = p.dq->mutable_data_ptr<T>() + (at * p.heads() + head) * D;
-      for (std::int64_t column = 0; column < D; ++column) to[column] = static_cast<T>(dq[column * kTile + row]);
+      for (std::int64_t column = 0; column < D; ++column)
+        to[column] = static_cast<T>(dq[column * kTile + row]);
     }
   }
   for (std::int64_t row = 0; row < task.length; ++row) {
@@ -323,8 +347,8 @@ AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, cons
                           SegmentStarts segment_starts, double scale) {
   if (!takes_fused_path(q_NHD, k_NKD)) return plain::attention(q_NHD, k_NKD, v_NKD, segment_starts, scale);
   const AttentionOutput output{at::empty_like(q_NHD), at::empty({q_NHD.size(1), q_NHD.size(0)}, at::kFloat)};
-  const Problem problem{q_NHD, k_NKD, v_NKD, output.out_NHD, output.log_sum_exp_HN, segment_starts,
-                        static_cast<float>(scale)};
+  const Problem problem{
+      q_NHD, k_NKD, v_NKD, output.out_NHD, output.log_sum_exp_HN, segment_starts, static_cast<float>(scale)};
   at::parallel_for(0, problem.segments() * problem.kv_heads(), 1, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(forward_tasks)(problem, begin, end);
     at::native::cpublas::brgemm_release();
@@ -332,14 +356,24 @@ AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, cons
   return output;
 }
 
-AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD, const at::Tensor& k_NKD,
-                                      const at::Tensor& v_NKD, const AttentionOutput& forward,
-                                      SegmentStarts segment_starts, double scale) {
+AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
+                                      const at::Tensor& k_NKD, const at::Tensor& v_NKD,
+                                      const AttentionOutput& forward, SegmentStarts segment_starts,
+                                      double scale) {
   if (!takes_fused_path(q_NHD, k_NKD))
     return plain::attention_backward(d_out_NHD, q_NHD, k_NKD, v_NKD, forward, segment_starts, scale);
   AttentionGradients gradients{at::empty_like(q_NHD), at::empty_like(k_NKD), at::empty_like(v_NKD)};
-  const Problem problem{q_NHD, k_NKD, v_NKD, forward.out_NHD, forward.log_sum_exp_HN, segment_starts,
-                        static_cast<float>(scale), &d_out_NHD, &gradients.dq_NHD, &gradients.dk_NKD, &gradients.dv_NKD};
+  const Problem problem{q_NHD,
+                        k_NKD,
+                        v_NKD,
+                        forward.out_NHD,
+                        forward.log_sum_exp_HN,
+                        segment_starts,
+                        static_cast<float>(scale),
+                        &d_out_NHD,
+                        &gradients.dq_NHD,
+                        &gradients.dk_NKD,
+                        &gradients.dv_NKD};
   at::parallel_for(0, problem.segments() * problem.kv_heads(), 1, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(backward_tasks)(problem, begin, end);
     at::native::cpublas::brgemm_release();

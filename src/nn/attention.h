@@ -1,6 +1,6 @@
-// Causal attention with grouped key/value heads over a padding-free batch: tokens of several segments laid end to
-// end, each token attending to itself and to earlier tokens of its own segment. Scores and softmax in float32.
-// Shapes: N tokens, H query heads, K key/value heads (H a multiple of K), D head size.
+// Causal attention with grouped key/value heads over a padding-free batch: tokens of several segments laid
+// end to end, each token attending to itself and to earlier tokens of its own segment. Scores and softmax in
+// float32. Shapes: N tokens, H query heads, K key/value heads (H a multiple of K), D head size.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -13,8 +13,8 @@ namespace anneal {
 using SegmentStarts = std::span<const std::int64_t>;
 
 struct AttentionOutput {
-  at::Tensor out_NHD;             // dtype of q
-  at::Tensor log_sum_exp_HN;      // float32, of the scaled scores
+  at::Tensor out_NHD;         // dtype of q
+  at::Tensor log_sum_exp_HN;  // float32, of the scaled scores
 };
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
@@ -24,16 +24,18 @@ struct AttentionGradients {
   at::Tensor dq_NHD, dk_NKD, dv_NKD;
 };
 
-AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD, const at::Tensor& k_NKD,
-                                      const at::Tensor& v_NKD, const AttentionOutput& forward,
-                                      SegmentStarts segment_starts, double scale);
+AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
+                                      const at::Tensor& k_NKD, const at::Tensor& v_NKD,
+                                      const AttentionOutput& forward, SegmentStarts segment_starts,
+                                      double scale);
 
 namespace plain {
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                           SegmentStarts segment_starts, double scale);
-AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD, const at::Tensor& k_NKD,
-                                      const at::Tensor& v_NKD, const AttentionOutput& forward,
-                                      SegmentStarts segment_starts, double scale);
+AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
+                                      const at::Tensor& k_NKD, const at::Tensor& v_NKD,
+                                      const AttentionOutput& forward, SegmentStarts segment_starts,
+                                      double scale);
 }  // namespace plain
 
 // True where the fused kernels run for this element type: they need the batch-reduce GEMM of the processor's

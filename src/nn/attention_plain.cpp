@@ -1,5 +1,5 @@
-// The plain form of attention, segment by segment: its meaning, its oracle, and the path of processors and devices
-// that the fused kernels do not know.
+// The plain form of attention, segment by segment: its meaning, its oracle, and the path of processors and
+// devices that the fused kernels do not know.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
@@ -44,7 +44,8 @@ AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, cons
                          at::empty({q_NHD.size(1), q_NHD.size(0)}, q_NHD.options().dtype(at::kFloat))};
   for (std::size_t segment = 0; segment + 1 < segment_starts.size(); ++segment) {
     const auto begin = segment_starts[segment], end = segment_starts[segment + 1];
-    const auto scores = masked_scores(heads_first(q_NHD, begin, end, 1), heads_first(k_NKD, begin, end, group), scale);
+    const auto scores =
+        masked_scores(heads_first(q_NHD, begin, end, 1), heads_first(k_NKD, begin, end, group), scale);
     const auto log_sum_exp = at::logsumexp(scores, -1);
     const auto weights = at::exp(scores - log_sum_exp.unsqueeze(-1));
     put(output.out_NHD, begin, end, at::bmm(weights, heads_first(v_NKD, begin, end, group)));
@@ -53,9 +54,10 @@ AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, cons
   return output;
 }
 
-AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD, const at::Tensor& k_NKD,
-                                      const at::Tensor& v_NKD, const AttentionOutput& forward,
-                                      SegmentStarts segment_starts, double scale) {
+AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
+                                      const at::Tensor& k_NKD, const at::Tensor& v_NKD,
+                                      const AttentionOutput& forward, SegmentStarts segment_starts,
+                                      double scale) {
   const auto kv_heads = k_NKD.size(1), group = q_NHD.size(1) / kv_heads;
   AttentionGradients gradients{at::empty_like(q_NHD), at::empty_like(k_NKD), at::empty_like(v_NKD)};
   for (std::size_t segment = 0; segment + 1 < segment_starts.size(); ++segment) {

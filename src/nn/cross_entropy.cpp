@@ -29,13 +29,14 @@ struct LossRows {
 #define HWY_TARGET_INCLUDE "nn/cross_entropy.cpp"
 #include <hwy/foreach_target.h>
 
-#include "nn/simd-inl.h"
 #include "nn/exp-inl.h"
+#include "nn/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
 
-// A NaN among the logits has to come out as NaN, which a vector maximum may lose: the sum of exponentials keeps it.
+// A NaN among the logits has to come out as NaN, which a vector maximum may lose: the sum of exponentials
+// keeps it.
 template <class T>
 float row_maximum(const T* logits, std::size_t size) {
   const std::size_t lanes = hn::Lanes(FloatTag());
@@ -57,8 +58,7 @@ double sum_of_exponentials(const T* logits, std::size_t size, float maximum) {
   for (std::size_t block = 0; block < size; block += kBlock) {
     const std::size_t end = std::min(size, block + kBlock);
     auto sum = hn::Zero(FloatTag());
-    for (; at + lanes <= end; at += lanes)
-      sum = hn::Add(sum, exponential(hn::Sub(load(logits + at), shift)));
+    for (; at + lanes <= end; at += lanes) sum = hn::Add(sum, exponential(hn::Sub(load(logits + at), shift)));
     total += hn::GetLane(hn::SumOfLanes(FloatTag(), sum));
   }
   for (; at < size; ++at) total += std::exp(static_cast<float>(logits[at]) - maximum);
@@ -66,7 +66,8 @@ double sum_of_exponentials(const T* logits, std::size_t size, float maximum) {
 }
 
 template <class T>
-void write_gradient(T* logits, std::size_t size, std::int64_t target, float maximum, double total, double scale) {
+void write_gradient(T* logits, std::size_t size, std::int64_t target, float maximum, double total,
+                    double scale) {
   const float target_logit = static_cast<float>(logits[target]);
   const auto shift = hn::Set(FloatTag(), maximum);
   const auto factor = hn::Set(FloatTag(), static_cast<float>(scale / total));
@@ -94,7 +95,8 @@ void loss_rows(const LossRows& l, std::int64_t begin, std::int64_t end) {
       const std::int64_t target = l.targets_N[row];
       const float maximum = row_maximum(logits, size);
       const double total = sum_of_exponentials(logits, size, maximum);
-      l.losses_N[row].nll = std::log(total) + (static_cast<double>(maximum) - static_cast<float>(logits[target]));
+      l.losses_N[row].nll =
+          std::log(total) + (static_cast<double>(maximum) - static_cast<float>(logits[target]));
       l.losses_N[row].target_is_argmax = is_first_maximum(logits, target, maximum);
       if (l.gradient_scale) write_gradient(logits, size, target, maximum, total, *l.gradient_scale);
     }
@@ -110,8 +112,8 @@ namespace {
 HWY_EXPORT(loss_rows);
 }
 
-void cross_entropy(at::Tensor& logits_NV, std::span<const std::int64_t> targets_N, std::optional<double> gradient_scale,
-                   std::span<RowLoss> losses_N) {
+void cross_entropy(at::Tensor& logits_NV, std::span<const std::int64_t> targets_N,
+                   std::optional<double> gradient_scale, std::span<RowLoss> losses_N) {
   const LossRows rows{logits_NV, targets_N, gradient_scale, losses_N};
   at::parallel_for(0, logits_NV.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(loss_rows)(rows, begin, end);

@@ -22,8 +22,8 @@ struct DropRows {
   bool accumulate;
 };
 
-// In each block of 32 elements, word w of 16 decides element w with its low half and element w + 16 with its high
-// half: whole vectors of any length up to 16 lanes then need no shuffles.
+// In each block of 32 elements, word w of 16 decides element w with its low half and element w + 16 with its
+// high half: whole vectors of any length up to 16 lanes then need no shuffles.
 constexpr std::size_t kWordsPerBlock = 16;
 constexpr std::size_t first_element(std::size_t word) {
   return word / kWordsPerBlock * 2 * kWordsPerBlock + word % kWordsPerBlock;
@@ -73,7 +73,7 @@ void drop_row(const DropRows& d, std::uint64_t key, const T* from, T* to, std::s
   const hn::RebindToSigned<FloatTag> i32;  // Highway orders signed lanes only; 16 bits fit
   const auto last_dropped = hn::Set(i32, d.threshold - 1);
   const auto low_half = hn::Set(u32, 0xFFFF);
-  const auto keep = [&](auto bits) HWY_ATTR { 
+  const auto keep = [&](auto bits) HWY_ATTR {
     return hn::RebindMask(FloatTag(), hn::Gt(hn::BitCast(i32, bits), last_dropped));
   };
   for (std::size_t word = 0;; word += lanes) {
@@ -87,7 +87,8 @@ void drop_row(const DropRows& d, std::uint64_t key, const T* from, T* to, std::s
     drop_vector(d, from + at, to + at, std::min(lanes, width - at), keep(hn::And(z, low_half)));
     const std::size_t second = at + kWordsPerBlock;
     if (second < width)
-      drop_vector(d, from + second, to + second, std::min(lanes, width - second), keep(hn::ShiftRight<16>(z)));
+      drop_vector(d, from + second, to + second, std::min(lanes, width - second),
+                  keep(hn::ShiftRight<16>(z)));
   }
 }
 
@@ -110,10 +111,14 @@ namespace {
 
 HWY_EXPORT(drop_rows);
 
-std::int32_t threshold_of(double probability) { return static_cast<std::int32_t>(std::lround(probability * 65536)); }
+std::int32_t threshold_of(double probability) {
+  return static_cast<std::int32_t>(std::lround(probability * 65536));
+}
 
-void run(const at::Tensor& from, const DropoutKeys& keys, double probability, at::Tensor& to, bool accumulate) {
-  const DropRows rows{from, keys, threshold_of(probability), static_cast<float>(1 / (1 - probability)), to, accumulate};
+void run(const at::Tensor& from, const DropoutKeys& keys, double probability, at::Tensor& to,
+         bool accumulate) {
+  const DropRows rows{from, keys,      threshold_of(probability), static_cast<float>(1 / (1 - probability)),
+                      to,   accumulate};
   at::parallel_for(0, from.size(0), 8, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(drop_rows)(rows, begin, end);
   });
@@ -125,7 +130,8 @@ void dropout(const at::Tensor& x_ND, const DropoutKeys& keys, double probability
   run(x_ND, keys, probability, y_ND, false);
 }
 
-void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability, at::Tensor& sum_ND) {
+void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability,
+                          at::Tensor& sum_ND) {
   run(g_ND, keys, probability, sum_ND, true);
 }
 
@@ -138,8 +144,10 @@ at::Tensor dropout_mask(std::int64_t width, const DropoutKeys& keys, double prob
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::int64_t column = 0; column < width; ++column) {
       const auto block = column / 32, within = column % 32;
-      const auto bits = word_bits(static_cast<std::uint32_t>(block * 16 + within % 16), element_key(keys, row));
-      out[row * width + column] = static_cast<std::int32_t>(within < 16 ? bits & 0xFFFF : bits >> 16) >= threshold_of(probability);
+      const auto bits =
+          word_bits(static_cast<std::uint32_t>(block * 16 + within % 16), element_key(keys, row));
+      out[row * width + column] =
+          static_cast<std::int32_t>(within < 16 ? bits & 0xFFFF : bits >> 16) >= threshold_of(probability);
     }
   return mask;
 }

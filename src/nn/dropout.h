@@ -1,6 +1,6 @@
-// Dropout whose bits are a pure function of (row key, module, element): nothing to save, the same on every cut of
-// a batch, on recompute and on any SIMD target. Two elements share one 32-bit hash, 16 bits each, so the drop
-// probability is rounded to a multiple of 2^-16. Shapes: N rows, D width.
+// Dropout whose bits are a pure function of (row key, module, element): nothing to save, the same on every
+// cut of a batch, on recompute and on any SIMD target. Two elements share one 32-bit hash, 16 bits each, so
+// the drop probability is rounded to a multiple of 2^-16. Shapes: N rows, D width.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -18,11 +18,12 @@ struct DropoutKeys {
 void dropout(const at::Tensor& x_ND, const DropoutKeys& keys, double probability, at::Tensor& y_ND);
 
 // sum += g * mask / (1 - probability), with the mask of dropout().
-void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability, at::Tensor& sum_ND);
+void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability,
+                          at::Tensor& sum_ND);
 
 namespace plain {
 // The mask, bool, one element at a time.
 at::Tensor dropout_mask(std::int64_t width, const DropoutKeys& keys, double probability);
-}
+}  // namespace plain
 
 }  // namespace anneal

@@ -19,7 +19,8 @@ at::Tensor Linear::lora_input(const at::Tensor& x_NI, const PassContext& context
   return dropped_NI;
 }
 
-at::Tensor Linear::forward(const at::Tensor& x_NI, const PassContext& context, at::Tensor& low_rank_NR) const {
+at::Tensor Linear::forward(const at::Tensor& x_NI, const PassContext& context,
+                           at::Tensor& low_rank_NR) const {
   auto y_NO = at::linear(x_NI, in_dtype_of(x_NI, weight_OI));
   if (bias_O.defined()) y_NO.add_(bias_O);
   if (lora) {

@@ -1,6 +1,6 @@
-// A linear layer y = x W^T (+ b), with a trainable low-rank update (LoRA, Hu et al. 2021) where one is attached:
-// y += scale * B (A drop(x)). Forward and backward are written out; there is no autograd.
-// Shapes: N tokens, I in features, O out features, R rank.
+// A linear layer y = x W^T (+ b), with a trainable low-rank update (LoRA, Hu et al. 2021) where one is
+// attached: y += scale * B (A drop(x)). Forward and backward are written out; there is no autograd. Shapes: N
+// tokens, I in features, O out features, R rank.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -28,9 +28,9 @@ struct PassContext {
 
 class Linear {
  public:
-  std::string name;         // the module path of Hugging Face, e.g. "model.layers.0.self_attn.q_proj"
-  at::Tensor weight_OI;     // in the dtype that it is held in; may differ from the compute dtype
-  at::Tensor bias_O;        // undefined where there is none
+  std::string name;      // the module path of Hugging Face, e.g. "model.layers.0.self_attn.q_proj"
+  at::Tensor weight_OI;  // in the dtype that it is held in; may differ from the compute dtype
+  at::Tensor bias_O;     // undefined where there is none
   Parameter* weight_parameter = nullptr;  // set where the weight itself is trained; not owned
   Parameter* bias_parameter = nullptr;
   std::unique_ptr<Lora> lora;

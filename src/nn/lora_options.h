@@ -1,4 +1,5 @@
-// The options of LoRA. Free of torch, as all option headers are: the program checks them before it loads torch.
+// The options of LoRA. Free of torch, as all option headers are: the program checks them before it loads
+// torch.
 #pragma once
 #include <algorithm>
 #include <optional>
@@ -28,11 +29,13 @@ struct LoraOptions {
     field("lora_dropout", c.lora_dropout, "Drop probability on the adapter's input, in training only.",
           FieldTraits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
     field("lora_target_modules", c.lora_target_modules,
-          "Modules to adapt: names or path endings, separated by commas; all-linear takes every linear layer but the "
+          "Modules to adapt: names or path endings, separated by commas; all-linear takes every linear layer "
+          "but the "
           "output head.");
     field("allow_missing_targets", c.allow_missing_targets, "Go on where a target name hits no module.");
-    field("init_adapter", c.init_adapter,
-          "Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha and targets count.");
+    field(
+        "init_adapter", c.init_adapter,
+        "Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha and targets count.");
     field("use_rslora", c.use_rslora, "Scale by alpha / sqrt(rank).", FieldTraits{.later = "rsLoRA"});
     field("use_dora", c.use_dora, "Weight-decomposed LoRA.", FieldTraits{.later = "DoRA"});
   }

@@ -1,4 +1,5 @@
-// A trained tensor: the float32 master that the optimizer moves, its copy in the compute dtype, and its gradient.
+// A trained tensor: the float32 master that the optimizer moves, its copy in the compute dtype, and its
+// gradient.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -61,10 +61,12 @@ void backward_row(const T* dy, const T* x, const float* weight, float inverse_rm
                   bool accumulate) {
   auto products = hn::Zero(FloatTag());
   for_each_vector(width, [&](std::size_t at, std::size_t count) HWY_ATTR {
-    products = hn::MulAdd(hn::Mul(load(dy + at, count), load(weight + at, count)), load(x + at, count), products);
+    products =
+        hn::MulAdd(hn::Mul(load(dy + at, count), load(weight + at, count)), load(x + at, count), products);
   });
   const float sum = hn::GetLane(hn::SumOfLanes(FloatTag(), products));
-  const auto along = hn::Set(FloatTag(), sum * inverse_rms * inverse_rms * inverse_rms / static_cast<float>(width));
+  const auto along =
+      hn::Set(FloatTag(), sum * inverse_rms * inverse_rms * inverse_rms / static_cast<float>(width));
   const auto factor = hn::Set(FloatTag(), inverse_rms);
   for_each_vector(width, [&](std::size_t at, std::size_t count) HWY_ATTR {
     const auto scaled = hn::Mul(hn::Mul(load(dy + at, count), load(weight + at, count)), factor);
@@ -95,7 +97,8 @@ void backward_rows(const Backward& b, std::int64_t begin, std::int64_t end) {
     T* dx = b.dx.mutable_data_ptr<T>();
     const std::int64_t width = b.weight.numel();
     for (std::int64_t row = begin; row < end; ++row)
-      backward_row(dy + row * width, x + row * width, weight, inverse_rms[row], dx + row * width, width, b.accumulate);
+      backward_row(dy + row * width, x + row * width, weight, inverse_rms[row], dx + row * width, width,
+                   b.accumulate);
   });
 }
 
@@ -129,7 +132,8 @@ void rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at
   });
 }
 
-at::Tensor rms_norm_weight_gradient(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& inverse_rms_N) {
+at::Tensor rms_norm_weight_gradient(const at::Tensor& dy_ND, const at::Tensor& x_ND,
+                                    const at::Tensor& inverse_rms_N) {
   const auto normalised = x_ND * inverse_rms_N.unsqueeze(-1);  // float32: the wider of the two types
   return (normalised * dy_ND).sum(0);
 }
@@ -141,7 +145,8 @@ at::Tensor rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double e
   return (x * at::rsqrt(x.pow(2).mean(-1, true) + eps) * weight_D).to(x_ND.scalar_type());
 }
 
-at::Tensor rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D, double eps) {
+at::Tensor rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
+                             double eps) {
   const auto x = x_ND.to(at::kFloat);
   const auto inverse_rms = at::rsqrt(x.pow(2).mean(-1, true) + eps);
   const auto scaled = dy_ND.to(at::kFloat) * weight_D;

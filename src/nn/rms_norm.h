@@ -1,11 +1,12 @@
-// RMSNorm: y = x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019), reckoned in float32.
-// Shapes: N rows, D width.
+// RMSNorm: y = x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019), reckoned in
+// float32. Shapes: N rows, D width.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 namespace anneal {
 
-// Writes y_ND (dtype of x) and inverse_rms_N (float32), which backward needs. weight_D is float32. All contiguous.
+// Writes y_ND (dtype of x) and inverse_rms_N (float32), which backward needs. weight_D is float32. All
+// contiguous.
 void rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps, at::Tensor& y_ND,
               at::Tensor& inverse_rms_N);
 
@@ -19,7 +20,8 @@ at::Tensor rms_norm_weight_gradient(const at::Tensor& dy_ND, const at::Tensor& x
 
 namespace plain {  // the same in ATen operations: the meaning, and the oracle of the kernels
 at::Tensor rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps);
-at::Tensor rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D, double eps);
+at::Tensor rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
+                             double eps);
 }  // namespace plain
 
 }  // namespace anneal

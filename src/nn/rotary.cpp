@@ -56,7 +56,8 @@ void rotate_rows(const RotateRows& r, std::int64_t begin, std::int64_t end) {
     const std::int64_t heads = r.x_NHD.size(1), width = r.x_NHD.size(2), half = width / 2;
     for (std::int64_t token = begin; token < end; ++token)
       for (std::int64_t head = 0; head < heads; ++head)
-        rotate_head(x + (token * heads + head) * width, cos + token * half, sin + token * half, half, r.inverse);
+        rotate_head(x + (token * heads + head) * width, cos + token * half, sin + token * half, half,
+                    r.inverse);
   });
 }
 
@@ -75,9 +76,9 @@ at::Tensor scale_as_llama3(const at::Tensor& frequency_F, const RopeScaling& sca
   const double high_wavelength = scaling.original_max_position_embeddings / scaling.high_frequency_factor;
   const auto wavelength = at::reciprocal(frequency_F) * (2 * std::numbers::pi);
   const auto stretched = at::where(wavelength.gt(low_wavelength), frequency_F / scaling.factor, frequency_F);
-  const auto smooth = (at::reciprocal(wavelength) * scaling.original_max_position_embeddings -
-                       scaling.low_frequency_factor) /
-                      (scaling.high_frequency_factor - scaling.low_frequency_factor);
+  const auto smooth =
+      (at::reciprocal(wavelength) * scaling.original_max_position_embeddings - scaling.low_frequency_factor) /
+      (scaling.high_frequency_factor - scaling.low_frequency_factor);
   const auto between = (1 - smooth) * stretched / scaling.factor + smooth * stretched;
   const auto is_between = wavelength.ge(high_wavelength).logical_and(wavelength.le(low_wavelength));
   return at::where(is_between, between, stretched);

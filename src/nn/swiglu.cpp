@@ -29,8 +29,8 @@ struct Backward {
 #define HWY_TARGET_INCLUDE "nn/swiglu.cpp"
 #include <hwy/foreach_target.h>
 
-#include "nn/simd-inl.h"
 #include "nn/exp-inl.h"
+#include "nn/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {

@@ -57,8 +57,9 @@ void AdamW::step(double learning_rate) {
   for (auto& group : groups_) {
     if (group.values.empty()) continue;
     for (auto& count : group.steps) count.add_(1);
-    at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {}, group.steps,
-                      learning_rate, kBeta1, kBeta2, group.weight_decay, kEpsilon, /*amsgrad=*/false,
+    at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {},
+                      group.steps, learning_rate, kBeta1, kBeta2, group.weight_decay, kEpsilon,
+                      /*amsgrad=*/false,
                       /*maximize=*/false);
   }
   for (auto* parameter : parameters_) parameter->refresh_compute();

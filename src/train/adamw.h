@@ -9,8 +9,8 @@ namespace anneal {
 // False for biases and norms, by transformers' rule on names.
 bool is_decayed(const std::string& parameter_name);
 
-// The global L2 norm of all gradients, before clipping. Scales them by max_norm / (norm + 1e-6) where that is below 1;
-// max_norm 0 leaves them. Does not scale where the norm is not finite.
+// The global L2 norm of all gradients, before clipping. Scales them by max_norm / (norm + 1e-6) where that is
+// below 1; max_norm 0 leaves them. Does not scale where the norm is not finite.
 double clip_gradients(const std::vector<Parameter*>& parameters, double max_norm);
 
 void zero_gradients(const std::vector<Parameter*>& parameters);

@@ -8,7 +8,7 @@
 namespace anneal {
 namespace {
 
-constexpr double kPolynomialEnd = 1e-7;              // transformers' default lr_end, with power 1
+constexpr double kPolynomialEnd = 1e-7;                // transformers' default lr_end, with power 1
 constexpr std::int64_t kInverseSqrtTimescale = 10000;  // transformers' default where there is no warm-up
 
 }  // namespace
@@ -23,7 +23,8 @@ LrSchedule::LrSchedule(std::string type, double learning_rate, double min_learni
 
 double LrSchedule::at(std::int64_t k) const {
   if (type_ == "constant") return peak_;
-  if (k < warmup_steps_) return peak_ * static_cast<double>(k) / static_cast<double>(std::max<std::int64_t>(1, warmup_steps_));
+  if (k < warmup_steps_)
+    return peak_ * static_cast<double>(k) / static_cast<double>(std::max<std::int64_t>(1, warmup_steps_));
   const auto length = std::max<std::int64_t>(1, total_steps_ - warmup_steps_);
   return after_warmup(static_cast<double>(k - warmup_steps_) / static_cast<double>(length), k);
 }

@@ -1,4 +1,5 @@
-// Learning rates by step, those of transformers with a floor. spec: k optimizer steps are done before the update.
+// Learning rates by step, those of transformers with a floor. spec: k optimizer steps are done before the
+// update.
 #pragma once
 #include <cstdint>
 #include <string>

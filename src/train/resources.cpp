@@ -14,7 +14,7 @@ namespace anneal {
 namespace {
 
 constexpr std::int64_t kPreferredTokens = 8192;  // GEMMs gain nothing from more rows
-constexpr double kUsableShare = 0.7;             // of the free memory; the rest is for temporaries and the page cache
+constexpr double kUsableShare = 0.7;  // of the free memory; the rest is for temporaries and the page cache
 
 std::int64_t element_bytes(const CausalLm& model) { return model.precision.compute == at::kBFloat16 ? 2 : 4; }
 
@@ -64,12 +64,16 @@ double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool) 
     for (const auto& linear : layer.projections) {
       const auto weights = static_cast<double>(linear.weight_OI.numel());
       per_token += (linear.weight_parameter ? 6 : 4) * weights;
-      if (linear.lora) per_token += 6.0 * static_cast<double>(linear.lora->a_RI.value.numel() + linear.lora->b_OR.value.numel());
+      if (linear.lora)
+        per_token +=
+            6.0 * static_cast<double>(linear.lora->a_RI.value.numel() + linear.lora->b_OR.value.numel());
     }
   const auto& c = model.config;
   // Two products a pair of positions forward, and twice as much backward.
-  const double per_pair = 3.0 * 4 * static_cast<double>(c.num_attention_heads * c.head_dim * c.num_hidden_layers);
-  const double head = (model.head_parameter() ? 6.0 : 4.0) * static_cast<double>(c.vocab_size * c.hidden_size);
+  const double per_pair =
+      3.0 * 4 * static_cast<double>(c.num_attention_heads * c.head_dim * c.num_hidden_layers);
+  const double head =
+      (model.head_parameter() ? 6.0 : 4.0) * static_cast<double>(c.vocab_size * c.hidden_size);
   return tokens * per_token + attended * per_pair + trained * head;
 }
 
@@ -106,10 +110,12 @@ StepPlan make_plan(const CausalLm& model, const PlanRequest& request, std::int64
   if (request.gradient_checkpointing == "on") return plan;
   plan.kept_layers = num_layers;
   if (request.gradient_checkpointing == "off") return plan;
-  const auto tokens = std::min(std::max(plan.micro_batch_tokens, request.longest_sample), request.largest_pool_tokens);
+  const auto tokens =
+      std::min(std::max(plan.micro_batch_tokens, request.longest_sample), request.largest_pool_tokens);
   // One layer at a time holds its activations while it recomputes.
   const auto left = usable - tokens * (recomputed * num_layers + kept);
-  plan.kept_layers = std::clamp<std::int64_t>(left / std::max<std::int64_t>(1, tokens * (kept - recomputed)), 0, num_layers);
+  plan.kept_layers =
+      std::clamp<std::int64_t>(left / std::max<std::int64_t>(1, tokens * (kept - recomputed)), 0, num_layers);
   return plan;
 }
 

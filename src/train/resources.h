@@ -14,15 +14,15 @@ std::int64_t resident_memory_bytes();   // of this process, now
 std::int64_t kept_bytes_per_token(const CausalLm& model);
 std::int64_t recomputed_bytes_per_token(const CausalLm& model);
 
-// Floating-point operations that one step needs: 4 a frozen weight and token, 6 a trained one, causal attention, and
-// the head on trained rows only.
+// Floating-point operations that one step needs: 4 a frozen weight and token, 6 a trained one, causal
+// attention, and the head on trained rows only.
 double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool);
 
 // The rate of the GEMMs of the layers' weight shapes at 2048 rows in the compute dtype, weighted by work.
 double measured_gemm_flops_per_second(const CausalLm& model);
 
-// Fills in what is left to `auto`: a micro-batch of what fits into half of the free memory without recompute, but at
-// least the longest sample; then as many layers that keep their activations as fit.
+// Fills in what is left to `auto`: a micro-batch of what fits into half of the free memory without recompute,
+// but at least the longest sample; then as many layers that keep their activations as fit.
 struct PlanRequest {
   std::optional<std::int64_t> micro_batch_tokens;
   std::string gradient_checkpointing;  // auto, on, off

@@ -7,11 +7,13 @@
 namespace anneal {
 namespace {
 
-// The lowest layer that the gradient has to reach: -1 for the embedding, the number of layers where none is trained.
+// The lowest layer that the gradient has to reach: -1 for the embedding, the number of layers where none is
+// trained.
 std::int64_t lowest_trained_layer(const CausalLm& model) {
   if (model.embedding_parameter) return -1;
   std::int64_t index = 0;
-  while (index < static_cast<std::int64_t>(model.layers.size()) && !model.layers[index].trains_anything()) ++index;
+  while (index < static_cast<std::int64_t>(model.layers.size()) && !model.layers[index].trains_anything())
+    ++index;
   return index;
 }
 
@@ -26,7 +28,8 @@ double micro_batch(CausalLm& model, const TokenBatch& batch, const std::vector<s
   auto x_NE = model.embed(batch);
   for (std::int64_t index = 0; index < num_layers; ++index) {
     const bool keeps = index >= num_layers - kept_layers && index >= lowest;
-    const auto out_NE = model.layers[index].forward(model.config, x_NE, pass, keeps ? &activations[index] : nullptr);
+    const auto out_NE =
+        model.layers[index].forward(model.config, x_NE, pass, keeps ? &activations[index] : nullptr);
     if (!keeps && index >= lowest) activations[index].input_NE = x_NE;
     x_NE = out_NE;
   }
@@ -77,7 +80,8 @@ StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, 
   for (std::size_t cut = 0; cut + 1 < starts.size(); ++cut) {
     const auto batch = make_token_batch(std::span(pool).subspan(starts[cut], starts[cut + 1] - starts[cut]));
     const auto keys = dropout_row_keys(batch, seed, dropout_step, static_cast<std::int64_t>(starts[cut]));
-    loss.sum_nll += micro_batch(model, batch, keys, plan.kept_layers, 1 / static_cast<double>(loss.trained_tokens));
+    loss.sum_nll +=
+        micro_batch(model, batch, keys, plan.kept_layers, 1 / static_cast<double>(loss.trained_tokens));
   }
   return loss;
 }

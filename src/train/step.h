@@ -1,5 +1,6 @@
-// One optimizer step's loss and gradients. The samples of the step are one pool; how it is cut into padding-free
-// micro-batches, and which layers keep their activations, changes speed and memory but not the result.
+// One optimizer step's loss and gradients. The samples of the step are one pool; how it is cut into
+// padding-free micro-batches, and which layers keep their activations, changes speed and memory but not the
+// result.
 #pragma once
 #include <vector>
 
@@ -19,8 +20,8 @@ struct StepLoss {
   double mean() const { return trained_tokens > 0 ? sum_nll / static_cast<double>(trained_tokens) : 0; }
 };
 
-// Cuts samples of these lengths, in order, into runs of at most `budget` tokens. Returns the first index of each run,
-// and the end.
+// Cuts samples of these lengths, in order, into runs of at most `budget` tokens. Returns the first index of
+// each run, and the end.
 std::vector<std::size_t> cut_pool(const std::vector<std::int64_t>& lengths, std::int64_t budget);
 
 // Adds to the parameters' gradients those of (sum of NLL) / (trained positions of the whole pool).

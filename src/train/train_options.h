@@ -40,14 +40,18 @@ struct TrainOptions {
   static void fields(auto& c, auto field) {
     const FieldTraits at_least_1{.minimum = 1}, at_least_0{.minimum = 0};
     field("max_steps", c.max_steps, "Optimizer steps; 0 evaluates only.", at_least_0);
-    field("num_train_epochs", c.num_train_epochs, "Passes over the training data; the other way to give the length.");
+    field("num_train_epochs", c.num_train_epochs,
+          "Passes over the training data; the other way to give the length.");
     field("per_device_train_batch_size", c.per_device_train_batch_size,
-          "Samples; times gradient_accumulation_steps it is the number of samples of one optimizer step.", at_least_1);
+          "Samples; times gradient_accumulation_steps it is the number of samples of one optimizer step.",
+          at_least_1);
     field("gradient_accumulation_steps", c.gradient_accumulation_steps,
-          "See per_device_train_batch_size. The loss is normalised over the whole step, so only the product counts.",
+          "See per_device_train_batch_size. The loss is normalised over the whole step, so only the product "
+          "counts.",
           at_least_1);
     field("per_device_eval_batch_size", c.per_device_eval_batch_size,
-          "Accepted for the sake of other tools' command lines: evaluation is cut by micro_batch_tokens, and its "
+          "Accepted for the sake of other tools' command lines: evaluation is cut by micro_batch_tokens, and "
+          "its "
           "result depends on neither.",
           at_least_1);
     field("learning_rate", c.learning_rate, "Peak learning rate.", at_least_0);
@@ -55,34 +59,47 @@ struct TrainOptions {
     field("weight_decay", c.weight_decay, "AdamW's decoupled decay; not on biases and norms.", at_least_0);
     field("warmup_ratio", c.warmup_ratio, "Share of the steps in which the learning rate rises from 0.",
           FieldTraits{.minimum = 0, .maximum = 1});
-    field("max_grad_norm", c.max_grad_norm, "Gradients are scaled down to this norm; 0 turns clipping off.", at_least_0);
-    field("lr_scheduler_type", c.lr_scheduler_type, "The schedule after the warm-up.",
-          FieldTraits{.choices = {"cosine", "linear", "constant", "constant_with_warmup", "cosine_with_min_lr",
-                                  "polynomial", "inverse_sqrt", "cosine_with_restarts"}});
-    field("logging_steps", c.logging_steps, "Log every so many steps, and at the first and the last.", at_least_1);
+    field("max_grad_norm", c.max_grad_norm, "Gradients are scaled down to this norm; 0 turns clipping off.",
+          at_least_0);
+    field(
+        "lr_scheduler_type", c.lr_scheduler_type, "The schedule after the warm-up.",
+        FieldTraits{.choices = {"cosine", "linear", "constant", "constant_with_warmup", "cosine_with_min_lr",
+                                "polynomial", "inverse_sqrt", "cosine_with_restarts"}});
+    field("logging_steps", c.logging_steps, "Log every so many steps, and at the first and the last.",
+          at_least_1);
     field("eval_steps", c.eval_steps, "Evaluate every so many steps, and at the last.", at_least_1);
-    field("max_eval_samples", c.max_eval_samples, "Evaluate on the first so many validation rows.", at_least_1);
+    field("max_eval_samples", c.max_eval_samples, "Evaluate on the first so many validation rows.",
+          at_least_1);
     field("early_stopping_patience", c.early_stopping_patience,
           "Stop after so many evaluations without an improvement; 0 turns it off.", at_least_0);
-    field("early_stopping_threshold", c.early_stopping_threshold, "An improvement is larger than this.", at_least_0);
-    field("seed", c.seed, "Seeds the split, the initial adapter, the order of samples and dropout.", at_least_0);
+    field("early_stopping_threshold", c.early_stopping_threshold, "An improvement is larger than this.",
+          at_least_0);
+    field("seed", c.seed, "Seeds the split, the initial adapter, the order of samples and dropout.",
+          at_least_0);
     field("gradient_checkpointing", c.gradient_checkpointing,
-          "Reckon activations again in the backward pass: on for all layers, off for none, auto for those that do not "
+          "Reckon activations again in the backward pass: on for all layers, off for none, auto for those "
+          "that do not "
           "fit into memory.",
           FieldTraits{.choices = {"auto", "on", "off"}});
     field("micro_batch_tokens", c.micro_batch_tokens,
-          "The samples of a step are cut into padding-free micro-batches of at most so many tokens; auto: what fits. "
+          "The samples of a step are cut into padding-free micro-batches of at most so many tokens; auto: "
+          "what fits. "
           "Changes speed and memory, not the result.");
-    field("nan_policy", c.nan_policy, "On a loss or gradient that is not finite: stop, or skip the step (at most 3 in a row).",
+    field("nan_policy", c.nan_policy,
+          "On a loss or gradient that is not finite: stop, or skip the step (at most 3 in a row).",
           FieldTraits{.choices = {"stop", "skip"}});
-    field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize; 0 is one. The result is the same.",
-          at_least_0);
-    field("remove_unused_columns", c.remove_unused_columns, "Accepted for the sake of other tools' command lines; no effect.");
-    field("use_liger_kernel", c.use_liger_kernel, "Accepted for the sake of other tools' command lines; no effect.");
-    field("num_workers", c.num_workers, "Processes that train together.", FieldTraits{.minimum = 1, .later = "several devices"});
+    field("dataloader_num_workers", c.dataloader_num_workers,
+          "Threads that tokenize; 0 is one. The result is the same.", at_least_0);
+    field("remove_unused_columns", c.remove_unused_columns,
+          "Accepted for the sake of other tools' command lines; no effect.");
+    field("use_liger_kernel", c.use_liger_kernel,
+          "Accepted for the sake of other tools' command lines; no effect.");
+    field("num_workers", c.num_workers, "Processes that train together.",
+          FieldTraits{.minimum = 1, .later = "several devices"});
     field("sharding", c.sharding, "What the processes split.",
           FieldTraits{.choices = {"full", "none", "auto"}, .later = "several devices"});
-    field("max_failures", c.max_failures, "Restarts after a failure.", FieldTraits{.minimum = 0, .later = "several devices"});
+    field("max_failures", c.max_failures, "Restarts after a failure.",
+          FieldTraits{.minimum = 0, .later = "several devices"});
   }
 
   // The token budget of a micro-batch; unset for auto.
@@ -105,15 +122,18 @@ struct TrainOptions {
 
   void validate(const std::set<std::string>& given, std::vector<Problem>& problems) {
     if (token_budget() == 0)
-      problems.push_back({"\"" + micro_batch_tokens + "\" is not auto or a whole number above 0", "--micro_batch_tokens",
-                          "give auto or a number"});
+      problems.push_back({"\"" + micro_batch_tokens + "\" is not auto or a whole number above 0",
+                          "--micro_batch_tokens", "give auto or a number"});
     if (epochs() == 0.0)
-      problems.push_back({"\"" + *num_train_epochs + "\" is not a number above 0", "--num_train_epochs", "give a number"});
+      problems.push_back(
+          {"\"" + *num_train_epochs + "\" is not a number above 0", "--num_train_epochs", "give a number"});
     if (num_train_epochs && given.count("max_steps") != 0)
-      problems.push_back({"--max_steps gives the length already", "--num_train_epochs", "give one of the two"});
+      problems.push_back(
+          {"--max_steps gives the length already", "--num_train_epochs", "give one of the two"});
     if (min_learning_rate <= learning_rate) return;
     if (given.count("min_learning_rate") != 0)
-      problems.push_back({"is above --learning_rate", "--min_learning_rate", "give a value of at most the learning rate"});
+      problems.push_back(
+          {"is above --learning_rate", "--min_learning_rate", "give a value of at most the learning rate"});
     else
       min_learning_rate = learning_rate;
   }

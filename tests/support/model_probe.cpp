@@ -1,13 +1,14 @@
-// What the parity tests compare with transformers and PEFT: logits, loss, gradients and dropout masks of given tokens.
+// What the parity tests compare with transformers and PEFT: logits, loss, gradients and dropout masks of
+// given tokens.
 //
 //   model_probe REQUEST.json
 //
 // {"model": folder, "adapter": folder or null, "full_ft": bool, "compute_dtype": "fp32" | "bf16",
-//  "samples": [{"ids": [...], "prompt_length": n}], "gradients": bool, "masks": bool, "lora_dropout": p, "seed": n,
-//  "step": n, "micro_batch_tokens": n, "kept_layers": n, "output": "file.safetensors"}
+//  "samples": [{"ids": [...], "prompt_length": n}], "gradients": bool, "masks": bool, "lora_dropout": p,
+//  "seed": n, "step": n, "micro_batch_tokens": n, "kept_layers": n, "output": "file.safetensors"}
 //
-// Writes "ids" and "logits" (float32, a row a token, samples end to end), "loss" (mean over trained tokens), with
-// gradients "grad.<parameter>" and with masks "mask.<module>" (uint8, tokens x inputs).
+// Writes "ids" and "logits" (float32, a row a token, samples end to end), "loss" (mean over trained tokens),
+// with gradients "grad.<parameter>" and with masks "mask.<module>" (uint8, tokens x inputs).
 #include <ATen/ops/scalar_tensor.h>
 #include <c10/core/InferenceMode.h>
 
@@ -25,7 +26,9 @@ namespace {
 
 struct Outputs {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  void add(std::string name, const at::Tensor& tensor) { tensors.emplace_back(std::move(name), tensor.contiguous()); }
+  void add(std::string name, const at::Tensor& tensor) {
+    tensors.emplace_back(std::move(name), tensor.contiguous());
+  }
   void write(const std::string& path) const {
     std::vector<NamedTensor> views;
     for (const auto& [name, tensor] : tensors) views.push_back(view_of(name, tensor));
@@ -37,7 +40,8 @@ void add_masks(CausalLm& model, const TokenBatch& batch, const Json& request, Ou
   const auto keys = dropout_row_keys(batch, request.at("seed"), request.at("step"), 0);
   model.for_each_linear([&](const Linear& linear) {
     if (!linear.lora) return;
-    const auto mask = plain::dropout_mask(linear.in_features(), {keys, linear.lora->module_key}, linear.lora->dropout);
+    const auto mask =
+        plain::dropout_mask(linear.in_features(), {keys, linear.lora->module_key}, linear.lora->dropout);
     outputs.add("mask." + linear.name, mask.to(at::kByte));
   });
 }
@@ -69,7 +73,8 @@ void run(const Json& request) {
     const StepPlan plan{request.at("micro_batch_tokens"), request.at("kept_layers")};
     const auto loss = forward_backward(model, samples, plan, request.at("seed"), request.at("step"));
     outputs.add("loss", at::scalar_tensor(loss.mean(), at::kFloat).view({1}));
-    for (const auto* parameter : model.parameters()) outputs.add("grad." + parameter->name, parameter->gradient);
+    for (const auto* parameter : model.parameters())
+      outputs.add("grad." + parameter->name, parameter->gradient);
   }
   outputs.write(request.at("output"));
 }
