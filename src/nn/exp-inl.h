@@ -1,6 +1,8 @@
 // The exponential of kernels. Highway's own turns a NaN into 0 and is wrong above its range, so that a bad
-// value would come out as a good one. Included once for each SIMD target, after nn/simd-inl.h.
+// value would come out as a good one. Included once for each SIMD target.
 #include <hwy/contrib/math/math-inl.h>
+
+#include "nn/simd-inl.h"
 
 #if defined(ANNEAL_NN_EXP_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANNEAL_NN_EXP_INL
