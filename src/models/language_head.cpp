@@ -13,8 +13,8 @@
 namespace anneal {
 namespace {
 
-constexpr std::int64_t kLogitBytes = 96 << 20;  // of one chunk
-constexpr std::int64_t kLargestChunkRows = 512;
+constexpr std::int64_t kLogitBytes = 160 << 20;   // of one chunk, at the most
+constexpr std::int64_t kLargestChunkRows = 256;  // more rows make the products no faster
 
 std::int64_t rows_of_chunk(std::int64_t vocab_size, std::int64_t element_bytes) {
   return std::clamp<std::int64_t>(kLogitBytes / (vocab_size * element_bytes), 16, kLargestChunkRows);
@@ -34,10 +34,12 @@ HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, con
   const auto weight_VE = model.head_weight_VE().to(hidden_NE.scalar_type());
   auto d_normed_ME = gradient_scale ? at::empty_like(hidden_ME) : at::Tensor();
   const auto chunk = rows_of_chunk(weight_VE.size(0), static_cast<std::int64_t>(hidden_NE.element_size()));
+  const auto logits_buffer = at::empty({std::min(chunk, rows_M), weight_VE.size(0)}, hidden_NE.options());
   for (std::int64_t begin = 0; begin < rows_M; begin += chunk) {
     const auto end = std::min(begin + chunk, rows_M);
     const auto chunk_ME = normed_ME.slice(0, begin, end);
-    auto logits_MV = at::linear(chunk_ME, weight_VE);
+    auto logits_MV = logits_buffer.slice(0, 0, end - begin);  // reused: fresh pages would cost as much as the product
+    at::linear_out(logits_MV, chunk_ME, weight_VE);
     cross_entropy(logits_MV, std::span(batch.targets_M).subspan(begin, end - begin), gradient_scale,
                   std::span(result.losses_M).subspan(begin, end - begin));
     if (!gradient_scale) continue;

@@ -93,8 +93,8 @@ TEST(Dropout, DropsTheSharePromised) {
 
 // Oracle: independent masks; their correlation has a deviation of 1 / sqrt(elements).
 TEST(Dropout, KeysGiveUncorrelatedMasks) {
-  constexpr std::int64_t kRows = 500, kWidth = 128;
-  constexpr double kBound = 5 / 252.98;  // five deviations, sqrt(kRows * kWidth) = 252.98
+  constexpr std::int64_t kRows = 128, kWidth = 128;
+  constexpr double kBound = 5.0 / 128;  // five deviations of 1 / sqrt(kRows * kWidth)
   for (const double probability : {0.1, 0.5}) {
     const auto mask = mask_of(kRows, kWidth, probability);
     for (const std::uint64_t other : {12ULL, 0ULL, 11ULL << 32, ~0ULL}) {
