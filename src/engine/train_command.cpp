@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
+#include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
 #include "engine/model_samples.h"
@@ -45,6 +46,16 @@ Samples load_samples(const TrainRequest& request, const PreparedData& data, cons
   else
     log.say("warning: no validation samples; no evaluation, no early stopping, one checkpoint at the end");
   return samples;
+}
+
+// Refuses what would train well and yet give a bad model, unless --force says otherwise.
+void check_samples(const ExampleSet& training, const TrainRequest& request, const Tokenizer& tokenizer,
+                   const TokenizerEncoder& encoder, RunLog& log) {
+  const auto problems = preflight(training, request.example, tokenizer.bos_id(), encoder.eos_id());
+  if (problems.empty()) return;
+  const UserError refusal(ExitCode::kData, problems);
+  if (!request.run.force) throw refusal;
+  log.say(std::string("warning: ") + refusal.what());
 }
 
 // Makes the model trainable; returns the shape of the adapter, or nothing for full fine-tuning.
@@ -127,6 +138,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
       prepare_data(request.dataset, request.train.seed, [&](const std::string& line) { log.say(line); });
   const TokenizerEncoder encoder(tokenizer, request.example);
   const auto samples = load_samples(request, data, encoder, log);
+  check_samples(samples.training, request, tokenizer, encoder, log);
   const auto plan = plan_step(model, request, samples, log);
   write_run_config(request, data, plan, directory.path());
 

@@ -39,7 +39,7 @@ struct RunOptions {
     field("report_to", c.report_to, "Who gets the metrics beside log.jsonl.",
           FieldTraits{.later = "TensorBoard logs"});
     field("use_wandb", c.use_wandb, "Report to wandb too.", FieldTraits{.later = "wandb reports"});
-    field("force", c.force, "Start in spite of a refusal that rests on an estimate.");
+    field("force", c.force, "Start in spite of what the check of the samples refuses.");
   }
 };
 

@@ -13,7 +13,7 @@
 namespace anneal {
 namespace {
 
-constexpr std::int64_t kLogitBytes = 160 << 20;   // of one chunk, at the most
+constexpr std::int64_t kLogitBytes = 160 << 20;  // of one chunk, at the most
 constexpr std::int64_t kLargestChunkRows = 256;  // more rows make the products no faster
 
 std::int64_t rows_of_chunk(std::int64_t vocab_size, std::int64_t element_bytes) {
@@ -38,7 +38,8 @@ HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, con
   for (std::int64_t begin = 0; begin < rows_M; begin += chunk) {
     const auto end = std::min(begin + chunk, rows_M);
     const auto chunk_ME = normed_ME.slice(0, begin, end);
-    auto logits_MV = logits_buffer.slice(0, 0, end - begin);  // reused: fresh pages would cost as much as the product
+    auto logits_MV =
+        logits_buffer.slice(0, 0, end - begin);  // reused: fresh pages would cost as much as the product
     at::linear_out(logits_MV, chunk_ME, weight_VE);
     cross_entropy(logits_MV, std::span(batch.targets_M).subspan(begin, end - begin), gradient_scale,
                   std::span(result.losses_M).subspan(begin, end - begin));
