@@ -1,0 +1,162 @@
+#include "checkpoint/run_directory.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "tests/support/scratch_folder.h"
+#include "tests/support/user_error.h"
+
+namespace anneal {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::set<std::string>;
+
+void write_weights(const fs::path& folder) { write_file_atomically(folder / "weights", "w"); }
+
+class RunDirectoryTest : public testing::Test {
+ protected:
+  void make_run(const std::string& name) { folder_.write(name + "/run_config.json", "{}"); }
+  std::string taken(const std::string& name, bool new_run) const {
+    return RunDirectory(folder_.path(), name, new_run).path().filename().string();
+  }
+  Names names(const std::string& run) const {
+    Names all;
+    for (const auto& entry : fs::directory_iterator(folder_ / run))
+      all.insert(entry.path().filename().string());
+    all.erase(".lock");
+    return all;
+  }
+  ScratchFolder folder_;
+};
+
+// Oracle: the digest of FIPS 180-4 for "abc", sizes by hand.
+TEST_F(RunDirectoryTest, ACheckpointHasAManifest) {
+  RunDirectory run(folder_.path(), "run", false);
+  run.save_checkpoint(20, 2, [](const fs::path& folder) { write_file_atomically(folder / "data", "abc"); });
+  const Json manifest = Json::parse(folder_.read("run/checkpoint-20/manifest.json"));
+  EXPECT_EQ(manifest["version"], 1);
+  EXPECT_EQ(manifest["step"], 20);
+  EXPECT_EQ(manifest["complete"], true);
+  EXPECT_EQ(manifest["files"].size(), 1U);
+  EXPECT_EQ(manifest["files"]["data"]["size"], 3);
+  EXPECT_EQ(manifest["files"]["data"]["sha256"],
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(folder_.read("run/latest"), "checkpoint-20\n");
+  EXPECT_EQ(folder_.read("run/best"), "checkpoint-20\n");
+}
+
+// Oracle: names by hand; numbers count, not their text.
+TEST_F(RunDirectoryTest, RotationKeepsTheNewest) {
+  RunDirectory run(folder_.path(), "run", false);
+  for (const std::int64_t step : {8, 9, 10, 11}) run.save_checkpoint(step, 2, write_weights);
+  EXPECT_EQ(names("run"), (Names{"best", "checkpoint-10", "checkpoint-11", "latest"}));
+  EXPECT_EQ(folder_.read("run/best"), "checkpoint-11\n");
+}
+
+// Oracle: names by hand; the newest stays whatever the limit.
+TEST_F(RunDirectoryTest, RotationNeverDeletesTheOneJustWritten) {
+  for (const std::int64_t keep : {0, 1}) {
+    const auto name = "run" + std::to_string(keep);
+    RunDirectory run(folder_.path(), name, false);
+    run.save_checkpoint(30, keep, write_weights);
+    run.save_checkpoint(20, keep, write_weights);
+    EXPECT_EQ(names(name), (Names{"best", "checkpoint-20", "latest"}));
+  }
+}
+
+// Oracle: names by hand; only complete checkpoints are counted or deleted.
+TEST_F(RunDirectoryTest, RotationLeavesOtherFoldersAlone) {
+  for (const char* other :
+       {"checkpoint-5/no_manifest", "checkpoint-x/manifest.json", "checkpoint-7b/manifest.json",
+        "mine-3/manifest.json", "checkpoint-/manifest.json"})
+    folder_.write("run/" + std::string(other), "{}");
+  RunDirectory run(folder_.path(), "run", false);
+  run.save_checkpoint(10, 1, write_weights);
+  run.save_checkpoint(20, 1, write_weights);
+  EXPECT_EQ(names("run"), (Names{"best", "checkpoint-", "checkpoint-20", "checkpoint-5", "checkpoint-7b",
+                                 "checkpoint-x", "latest", "mine-3"}));
+}
+
+// Oracle: the folder before.
+TEST_F(RunDirectoryTest, AnExceptionWhileWritingLeavesNothing) {
+  RunDirectory run(folder_.path(), "run", false);
+  run.save_checkpoint(10, 1, write_weights);
+  const auto fails = [](const fs::path& folder) {
+    write_weights(folder);
+    throw std::runtime_error("disk");
+  };
+  EXPECT_THROW(run.save_checkpoint(20, 1, fails), std::runtime_error);
+  EXPECT_EQ(names("run"), (Names{"best", "checkpoint-10", "latest"}));
+  EXPECT_EQ(folder_.read("run/latest"), "checkpoint-10\n");
+  run.save_checkpoint(20, 1, write_weights);
+  EXPECT_EQ(names("run"), (Names{"best", "checkpoint-20", "latest"}));
+}
+
+// Oracle: the text of the error; the run that lies there is untouched.
+TEST_F(RunDirectoryTest, RefusesAFolderWithARun) {
+  make_run("run");
+  for (int time = 0; time < 2; ++time)
+    expect_user_error(ExitCode::kUsage, "a run lies there already", [&] { taken("run", false); });
+  EXPECT_EQ(folder_.read("run/run_config.json"), "{}");
+}
+
+// Oracle: names by hand.
+TEST_F(RunDirectoryTest, NewRunTakesTheFirstFreeNumber) {
+  EXPECT_EQ(taken("run", true), "run");
+  make_run("run");
+  EXPECT_EQ(taken("run", true), "run-2");
+  make_run("run-2");
+  make_run("run-4");
+  EXPECT_EQ(taken("run", true), "run-3");
+}
+
+// Oracle: the exit code of a second process while the first holds the lock, and after.
+TEST_F(RunDirectoryTest, ASecondProcessIsRefused) {
+  const auto in_another_process = [&] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        RunDirectory run(folder_.path(), "run", false);
+      } catch (const UserError& error) {
+        ::_exit(std::string(error.what()).find("another run is working there") == std::string::npos
+                    ? 99
+                    : static_cast<int>(error.code()));
+      }
+      ::_exit(0);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  };
+  {
+    const RunDirectory run(folder_.path(), "run", false);
+    EXPECT_EQ(in_another_process(), static_cast<int>(ExitCode::kUsage));
+  }
+  EXPECT_EQ(in_another_process(), 0) << "the lock goes with its holder";
+}
+
+// Oracle: the text of the error.
+TEST_F(RunDirectoryTest, NamesAFolderThatCannotBeMade) {
+  folder_.write("file", "x");
+  expect_user_error(ExitCode::kUsage, (folder_ / "file").string(),
+                    [&] { RunDirectory run(folder_ / "file", "run", false); });
+}
+
+// Oracle: names by hand.
+TEST_F(RunDirectoryTest, DefaultNames) {
+  fs::create_directories(folder_ / "models/My Model");
+  EXPECT_EQ(default_run_name((folder_ / "models/My Model").string()), "My Model");
+  EXPECT_EQ(default_run_name((folder_ / "models/My Model/").string()), "My Model");
+  EXPECT_EQ(default_run_name((folder_ / "models/My Model/../My Model/.").string()), "My Model");
+  EXPECT_EQ(default_run_name("Qwen/Qwen3-8B"), "Qwen-Qwen3-8B");
+  EXPECT_EQ(default_run_name("../x"), "x");
+  EXPECT_EQ(default_run_name("a:b\nc"), "a_b_c");
+  EXPECT_EQ(default_run_name(".."), fs::canonical("..").filename().string());
+  EXPECT_EQ(default_run_name(""), "run");
+}
+
+}  // namespace
+}  // namespace anneal
