@@ -72,12 +72,14 @@ RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_n
   if (lock_ < 0)
     fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
          "name another folder with --results_dir");
+  const auto refuse = [this](const char* problem, const char* remedy) {
+    ::close(lock_);  // no destructor runs for what was never built
+    fail(ExitCode::kUsage, problem, path_.string(), remedy);
+  };
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    fail(ExitCode::kUsage, "another run is working there", path_.string(),
-         "wait for it, or give --run_name another name");
+    refuse("another run is working there", "wait for it, or give --run_name another name");
   if (holds_a_run(path_))
-    fail(ExitCode::kUsage, "a run lies there already", path_.string(),
-         "give --new_run for a folder beside it, or --run_name another name");
+    refuse("a run lies there already", "give --new_run for a folder beside it, or --run_name another name");
 }
 
 RunDirectory::~RunDirectory() {

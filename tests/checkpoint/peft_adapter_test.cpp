@@ -216,6 +216,7 @@ TEST_F(PeftAdapter, RefusesTensorsThatDoNotFit) {
   tensors[kTensor] = random_tensor({5, 40}, 1);
   load_error("tensor '" + kTensor + "' has another shape", tensors);
   tensors = good;
+  tensors[kTensor] = good.at(kTensor).clone();
   tensors[kTensor][1][2] = NAN;
   load_error("tensor '" + kTensor + "' holds values that are not finite", tensors);
   tensors = good;
