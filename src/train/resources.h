@@ -21,7 +21,7 @@ double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool);
 // The rate of the GEMMs of the layers' weight shapes at 2048 rows in the compute dtype, weighted by work.
 double measured_gemm_flops_per_second(const CausalLm& model);
 
-// Fills in what is left to `auto`: a micro-batch of what fits into half of the free memory without recompute,
+// Fills in what is left to `auto`: a micro-batch of what fits into the usable free memory without recompute,
 // but at least the longest sample; then as many layers that keep their activations as fit.
 struct PlanRequest {
   std::optional<std::int64_t> micro_batch_tokens;
