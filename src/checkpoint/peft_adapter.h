@@ -6,8 +6,8 @@
 
 namespace anneal {
 
-// Writes adapter_config.json and adapter_model.safetensors. Throws std::logic_error where a value is not
-// finite.
+// Writes adapter_config.json and adapter_model.safetensors. Throws UserError(kNumerical) where a value is
+// not finite.
 void write_peft_adapter(const CausalLm& model, const LoraShape& shape, const std::string& base_model,
                         const std::filesystem::path& folder);
 

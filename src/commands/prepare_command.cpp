@@ -77,11 +77,8 @@ void check_and_show(const std::filesystem::path& path, const PrepareOptions& opt
   for (const auto& [reason, count] : counts.dropped) fmt::print("dropped: {} ({})\n", count, reason);
   for (std::int64_t index = 0; index < std::min(options.show, examples.size()); ++index)
     show_tokens(examples[index], tokenizer);
-  const auto problems = preflight(examples, options.example, tokenizer.bos_id(), encoder.eos_id());
-  if (problems.empty()) return;
-  const UserError refusal(ExitCode::kData, problems);
-  if (!options.force) throw refusal;
-  fmt::print(stderr, "warning: {}\n", refusal.what());
+  require_sound_samples(examples, options.example, tokenizer.bos_id(), encoder.eos_id(), options.force,
+                        [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
 }
 
 }  // namespace

@@ -29,4 +29,14 @@ std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions&
   return problems;
 }
 
+void require_sound_samples(const ExampleSet& examples, const ExampleOptions& options,
+                           std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id, bool force,
+                           const std::function<void(const std::string&)>& warn) {
+  const auto problems = preflight(examples, options, bos_id, eos_id);
+  if (problems.empty()) return;
+  const UserError refusal(ExitCode::kData, problems);
+  if (!force) throw refusal;
+  warn(std::string("warning: ") + refusal.what());
+}
+
 }  // namespace anneal

@@ -1,7 +1,9 @@
 // Mistakes that show in the tokens before any training: they would cost a run and look like a bad model.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
@@ -13,5 +15,10 @@ namespace anneal {
 // problem only where `options` ask for one.
 std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions& options,
                                std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id);
+
+// Throws UserError(kData) with what preflight finds; with `force` it goes to `warn` instead.
+void require_sound_samples(const ExampleSet& examples, const ExampleOptions& options,
+                           std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id, bool force,
+                           const std::function<void(const std::string&)>& warn);
 
 }  // namespace anneal

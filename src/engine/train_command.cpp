@@ -48,16 +48,6 @@ Samples load_samples(const TrainRequest& request, const PreparedData& data, cons
   return samples;
 }
 
-// Refuses what would train well and yet give a bad model, unless --force says otherwise.
-void check_samples(const ExampleSet& training, const TrainRequest& request, const Tokenizer& tokenizer,
-                   const TokenizerEncoder& encoder, RunLog& log) {
-  const auto problems = preflight(training, request.example, tokenizer.bos_id(), encoder.eos_id());
-  if (problems.empty()) return;
-  const UserError refusal(ExitCode::kData, problems);
-  if (!request.run.force) throw refusal;
-  log.say(std::string("warning: ") + refusal.what());
-}
-
 // Makes the model trainable; returns the shape of the adapter, or nothing for full fine-tuning.
 std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& request, RunLog& log) {
   const auto& lora = request.lora;
@@ -138,7 +128,8 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
       prepare_data(request.dataset, request.train.seed, [&](const std::string& line) { log.say(line); });
   const TokenizerEncoder encoder(tokenizer, request.example);
   const auto samples = load_samples(request, data, encoder, log);
-  check_samples(samples.training, request, tokenizer, encoder, log);
+  require_sound_samples(samples.training, request.example, tokenizer.bos_id(), encoder.eos_id(),
+                        request.run.force, [&](const std::string& line) { log.say(line); });
   const auto plan = plan_step(model, request, samples, log);
   write_run_config(request, data, plan, directory.path());
 

@@ -9,16 +9,6 @@
 namespace anneal {
 namespace {
 
-struct Normed {
-  at::Tensor y, inverse_rms;
-};
-
-Normed normed(const at::Tensor& x, const NormWeight& norm, double eps) {
-  Normed result{at::empty_like(x), at::empty({x.numel() / norm.weight_D.numel()}, at::kFloat)};
-  rms_norm(x, norm.weight_D, eps, result.y, result.inverse_rms);
-  return result;
-}
-
 void add_norm_gradient(const NormWeight& norm, const at::Tensor& dy, const at::Tensor& x,
                        const at::Tensor& inverse_rms) {
   if (!norm.parameter) return;
@@ -57,6 +47,12 @@ void backward_rotated(at::Tensor& d_NHD, const at::Tensor& held_NHD, const NormW
 }
 
 }  // namespace
+
+Normed normed(const at::Tensor& x_ND, const NormWeight& norm, double eps) {
+  Normed result{at::empty_like(x_ND), at::empty({x_ND.numel() / norm.weight_D.numel()}, at::kFloat)};
+  rms_norm(x_ND, norm.weight_D, eps, result.y, result.inverse_rms);
+  return result;
+}
 
 bool DecoderLayer::trains_attention() const {
   return input_layernorm.parameter || q_norm.parameter || k_norm.parameter ||

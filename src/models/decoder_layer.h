@@ -21,6 +21,11 @@ struct NormWeight {
   Parameter* parameter = nullptr;
 };
 
+struct Normed {
+  at::Tensor y, inverse_rms;  // the latter for backward
+};
+Normed normed(const at::Tensor& x_ND, const NormWeight& norm, double eps);
+
 // What all layers of one pass share.
 struct LayerPass {
   const RopeTable& rope;
