@@ -11,4 +11,7 @@ add_library(anneal_torch INTERFACE)
 # After the system's folders, because the wheel brings its own copy of fmt, of another version than Debian's library.
 target_compile_options(anneal_torch INTERFACE "SHELL:-idirafter ${ANNEAL_TORCH}/include")
 target_compile_definitions(anneal_torch INTERFACE AT_PER_OPERATOR_HEADERS)
-target_link_libraries(anneal_torch INTERFACE torch_cpu c10)
+# at::parallel_for is a template: without OpenMP where it is compiled, it runs on one thread and says nothing. The
+# run-time library has to be the one that the wheel brings, so that both share one pool of threads.
+target_compile_options(anneal_torch INTERFACE -fopenmp)
+target_link_libraries(anneal_torch INTERFACE torch_cpu c10 ${ANNEAL_TORCH}/lib/libgomp.so.1)
