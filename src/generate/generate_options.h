@@ -31,6 +31,7 @@ struct GenerateOptions {
           FieldTraits{.minimum = 1});
     field("seed", c.seed, "Seed of the sampling.");
   }
+  double memory_share = 0.9;      // of the free memory that keys and values may take
   std::vector<std::string> stop;  // strings that end the text, which stays without them
 };
 

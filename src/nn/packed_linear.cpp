@@ -15,7 +15,7 @@ namespace anneal {
 namespace {
 
 constexpr std::int64_t kGroupRows = 4 * kTile;  // rows that share one reading of a block's part
-constexpr std::int64_t kInnerPart = 1024;       // inner elements of a block that stay in the second-level cache
+constexpr std::int64_t kInnerPart = 1024;  // inner elements of a block that stay in the second-level cache
 
 std::int64_t blocks_of(std::int64_t out_features) { return (out_features + kTile - 1) / kTile; }
 
@@ -40,7 +40,8 @@ at::Tensor pack_blocks(const at::Tensor& weight_OI, at::ScalarType type) {
         for (std::int64_t n = 0; n < kTile; ++n) {
           const auto row = block * kTile + n;
           for (std::int64_t k = 0; k < inner; ++k)
-            to[block * inner * kTile + packed_index<T>(k, n, kTile)] = row < out ? from[row * inner + k] : T(0);
+            to[block * inner * kTile + packed_index<T>(k, n, kTile)] =
+                row < out ? from[row * inner + k] : T(0);
         }
     });
   });
@@ -50,7 +51,7 @@ at::Tensor pack_blocks(const at::Tensor& weight_OI, at::ScalarType type) {
 // One group of rows under one block of columns.
 template <class T>
 struct GroupTask {
-  const T *x, *block;      // rows of `inner`; the packed block
+  const T *x, *block;  // rows of `inner`; the packed block
   std::int64_t rows, inner;
   const T *low, *low_block;  // rows of `rank`, and its packed block, where there is a low-rank update
   std::int64_t rank;

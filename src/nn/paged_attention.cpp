@@ -25,8 +25,8 @@ struct PagedProblem {
   std::int64_t group() const { return heads() / shape.kv_heads; }
 };
 
-// Some tokens of a sequence under one key/value head. The rows of its tile are (token, head of the group), tokens
-// first; token 0 is the first of the task.
+// Some tokens of a sequence under one key/value head. The rows of its tile are (token, head of the group),
+// tokens first; token 0 is the first of the task.
 struct PagedTask {
   const PagedSequence* sequence;
   std::int64_t kv_head, token, tokens;
@@ -35,8 +35,8 @@ struct PagedTask {
 template <class T>
 T* block_part(const at::Tensor& block, const KvBlockShape& shape, std::int64_t layer, std::int64_t kv_head,
               bool values) {
-  return static_cast<T*>(block.data_ptr()) + layer * shape.layer_elements() + kv_head * shape.head_elements() +
-         (values ? shape.part_elements() : 0);
+  return static_cast<T*>(block.data_ptr()) + layer * shape.layer_elements() +
+         kv_head * shape.head_elements() + (values ? shape.part_elements() : 0);
 }
 
 }  // namespace
@@ -81,8 +81,8 @@ void paged_task(const PagedProblem& p, const PagedTask& task) {
                                weights.data() + row * keys);
   for (std::int64_t block = 0; block < blocks; ++block)
     tile_gemm(tile_rows, D, kBlockTokens, weights.data() + block * kBlockTokens, keys,
-              block_part<T>(task.sequence->blocks[block], p.shape, p.layer, task.kv_head, true), mixed.data(), D,
-              block > 0);
+              block_part<T>(task.sequence->blocks[block], p.shape, p.layer, task.kv_head, true), mixed.data(),
+              D, block > 0);
   T* out = p.out.mutable_data_ptr<T>() +
            ((task.sequence->first_row + task.token) * p.heads() + task.kv_head * group) * D;
   for (std::int64_t row = 0; row < rows; ++row)
@@ -125,13 +125,14 @@ void store_keys_and_values(const at::Tensor& k_NKD, const at::Tensor& v_NKD,
   const auto width = shape.kv_heads * shape.head_dim;
   dispatch_element_type(k_NKD.scalar_type(), [&]<class T>(T*) {
     const T *k = k_NKD.const_data_ptr<T>(), *v = v_NKD.const_data_ptr<T>();
-    at::parallel_for(0, static_cast<std::int64_t>(sequences.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t index = begin; index < end; ++index)
-        for (std::int64_t row = 0; row < sequences[index].rows; ++row) {
-          const auto offset = (sequences[index].first_row + row) * width;
-          store_token(k + offset, v + offset, sequences[index], row, shape, layer);
-        }
-    });
+    at::parallel_for(0, static_cast<std::int64_t>(sequences.size()), 1,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       for (std::int64_t index = begin; index < end; ++index)
+                         for (std::int64_t row = 0; row < sequences[index].rows; ++row) {
+                           const auto offset = (sequences[index].first_row + row) * width;
+                           store_token(k + offset, v + offset, sequences[index], row, shape, layer);
+                         }
+                     });
   });
 }
 

@@ -1,6 +1,6 @@
-// Attention of new tokens to all tokens of their sequence, with keys and values in blocks that need not lie side by
-// side. A token's result depends on its own sequence alone, bit for bit: neither on the batch nor on how the sequence
-// was cut into passes. Shapes: N new tokens, H query heads, K key/value heads, D head size.
+// Attention of new tokens to all tokens of their sequence, with keys and values in blocks that need not lie
+// side by side. A token's result depends on its own sequence alone, bit for bit: neither on the batch nor on
+// how the sequence was cut into passes. Shapes: N new tokens, H query heads, K key/value heads, D head size.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -12,7 +12,8 @@ namespace anneal {
 
 inline constexpr std::int64_t kBlockTokens = 32;
 
-// What one block holds: kBlockTokens tokens of all layers. Keys and values lie as packed operands of tile_gemm.
+// What one block holds: kBlockTokens tokens of all layers. Keys and values lie as packed operands of
+// tile_gemm.
 struct KvBlockShape {
   std::int64_t layers, kv_heads, head_dim;
   at::ScalarType type;  // float32 or bfloat16
@@ -25,8 +26,8 @@ struct KvBlockShape {
   std::int64_t padded_head_dim() const { return (head_dim + 1) / 2 * 2; }
 };
 
-// The new tokens of one sequence: rows [first_row, first_row + rows) of the batch, at the positions from `past` on.
-// The blocks are flat tensors of KvBlockShape::elements(), enough for past + rows tokens.
+// The new tokens of one sequence: rows [first_row, first_row + rows) of the batch, at the positions from
+// `past` on. The blocks are flat tensors of KvBlockShape::elements(), enough for past + rows tokens.
 struct PagedSequence {
   std::int64_t first_row, rows, past;
   std::span<const at::Tensor> blocks;

@@ -15,8 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
 
 // The sum over k of a[k] * b[k][n] for one vector of columns, in the order of k.
-HWY_INLINE FloatVec dot_columns(const float* a, const float* packed_b, std::int64_t k_size, std::int64_t n_size,
-                                FloatVec sum) {
+HWY_INLINE FloatVec dot_columns(const float* a, const float* packed_b, std::int64_t k_size,
+                                std::int64_t n_size, FloatVec sum) {
   for (std::int64_t k = 0; k < k_size; ++k)
     sum = hn::MulAdd(hn::Set(FloatTag(), a[k]), load(packed_b + k * n_size), sum);
   return sum;
@@ -124,8 +124,8 @@ void tile_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const c10::BFloat
 }  // namespace portable
 
 template <class T>
-void tile_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, const T* packed_b,
-               float* c, std::int64_t ldc, bool accumulate) {
+void tile_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
+               const T* packed_b, float* c, std::int64_t ldc, bool accumulate) {
   if (has_fast_tile_gemm<T>())
     processor_gemm(m, n, k, a, lda, packed_b, c, ldc, accumulate);
   else
@@ -134,8 +134,8 @@ void tile_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::
 
 template bool has_fast_tile_gemm<float>();
 template bool has_fast_tile_gemm<c10::BFloat16>();
-template void tile_gemm(std::int64_t, std::int64_t, std::int64_t, const float*, std::int64_t, const float*, float*,
-                        std::int64_t, bool);
+template void tile_gemm(std::int64_t, std::int64_t, std::int64_t, const float*, std::int64_t, const float*,
+                        float*, std::int64_t, bool);
 template void tile_gemm(std::int64_t, std::int64_t, std::int64_t, const c10::BFloat16*, std::int64_t,
                         const c10::BFloat16*, float*, std::int64_t, bool);
 

@@ -48,7 +48,8 @@ TEST(PackedLinear, AddsTheLowRankUpdate) {
       PackedLinear linear(weight, type);
       linear.add_low_rank(a, b, 0.5);
       const auto expected = exact_product(x, weight) + exact_product(exact_product(x, a), b) * 0.5;
-      EXPECT_LT(relative_error(linear.forward(x), expected), 2 * bound(type)) << shape.rows << " " << shape.in;
+      EXPECT_LT(relative_error(linear.forward(x), expected), 2 * bound(type))
+          << shape.rows << " " << shape.in;
     }
 }
 
@@ -75,7 +76,8 @@ void expect_portable_gemm_is_right(at::ScalarType type, const char* target) {
       packed[packed_index<T>(column, row, n)] = b.const_data_ptr<T>()[row * k + column];
   auto c = at::zeros({m, n});
   for (const bool accumulate : {false, true})
-    portable::tile_gemm(m, n, k, a.const_data_ptr<T>(), k, packed.data(), c.mutable_data_ptr<float>(), n, accumulate);
+    portable::tile_gemm(m, n, k, a.const_data_ptr<T>(), k, packed.data(), c.mutable_data_ptr<float>(), n,
+                        accumulate);
   EXPECT_LT(relative_error(c, exact_product(a, b) * 2), 2e-6) << target;
 }
 

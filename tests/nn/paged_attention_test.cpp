@@ -31,7 +31,8 @@ struct Cache {
 
 struct Inputs {
   at::Tensor q, k, v;
-  Inputs(std::int64_t tokens, std::int64_t heads, std::int64_t kv_heads, std::int64_t dim, at::ScalarType type)
+  Inputs(std::int64_t tokens, std::int64_t heads, std::int64_t kv_heads, std::int64_t dim,
+         at::ScalarType type)
       : q(random_tensor({tokens, heads, dim}, 1, type)),
         k(random_tensor({tokens, kv_heads, dim}, 2, type)),
         v(random_tensor({tokens, kv_heads, dim}, 3, type)) {}
@@ -69,7 +70,9 @@ TEST(PagedAttention, PassesOfAnySizeGiveTheSameBits) {
     std::vector<at::Tensor> parts;
     const std::vector<std::int64_t> cuts{0, 40, 41, 42, 75, 100};
     for (std::size_t index = 0; index + 1 < cuts.size(); ++index) {
-      const auto part = [&](const at::Tensor& all) { return all.slice(0, cuts[index], cuts[index + 1]).contiguous(); };
+      const auto part = [&](const at::Tensor& all) {
+        return all.slice(0, cuts[index], cuts[index + 1]).contiguous();
+      };
       const std::vector<PagedSequence> one{{0, cuts[index + 1] - cuts[index], cuts[index], cut.blocks[0]}};
       parts.push_back(paged_attention(part(in.q), part(in.k), part(in.v), one, shape, 0, 0.25));
     }
