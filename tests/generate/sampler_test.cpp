@@ -40,7 +40,7 @@ std::map<std::int32_t, double> plain_candidates(const std::vector<float>& logits
   const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
   std::map<std::int32_t, double> kept;
   double reached = 0;
-  for (std::size_t at = 0; at < order.size() && (at == 0 || reached < top_p); ++at) {
+  for (std::size_t at = 0; at < order.size() && (at == 0 || top_p >= 1 || reached < top_p); ++at) {
     kept[order[at]] = weights[at];
     reached += weights[at] / sum;
   }
