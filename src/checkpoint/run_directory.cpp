@@ -6,17 +6,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/checkpoint_folder.h"
 
 namespace anneal {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char* kPrefix = "checkpoint-";
 
 bool holds_a_run(const fs::path& path) { return fs::exists(path / "run_config.json"); }
 
@@ -31,12 +30,8 @@ void write_manifest(const fs::path& folder, std::int64_t step) {
 
 // The step of a complete checkpoint folder, or -1.
 std::int64_t step_of(const fs::path& folder) {
-  const auto name = folder.filename().string();
-  std::int64_t step = -1;
-  if (name.rfind(kPrefix, 0) != 0 || !fs::exists(folder / "manifest.json")) return -1;
-  const char* begin = name.data() + std::strlen(kPrefix);
-  const auto result = std::from_chars(begin, name.data() + name.size(), step);
-  return result.ec == std::errc() && result.ptr == name.data() + name.size() ? step : -1;
+  const auto step = checkpoint_step(folder.filename().string());
+  return step && fs::exists(folder / "manifest.json") ? *step : -1;
 }
 
 void make_folder(const fs::path& path) {
@@ -93,7 +88,7 @@ RunDirectory::~RunDirectory() {
 
 void RunDirectory::save_checkpoint(std::int64_t step, std::int64_t keep,
                                    const std::function<void(const fs::path&)>& write) {
-  const std::string name = kPrefix + std::to_string(step);
+  const std::string name = kCheckpointPrefix + std::to_string(step);
   const auto partial = path_ / (name + ".tmp-" + std::to_string(::getpid()));
   fs::remove_all(partial);
   fs::create_directory(partial);
@@ -119,7 +114,7 @@ void RunDirectory::rotate(std::int64_t newest, std::int64_t keep) {
   std::sort(steps.rbegin(), steps.rend());
   for (std::size_t index = std::max<std::int64_t>(keep - 1, 0); index < steps.size(); ++index) {
     // Renamed first: a folder that is half deleted must not look like a checkpoint.
-    const auto name = kPrefix + std::to_string(steps[index]);
+    const auto name = kCheckpointPrefix + std::to_string(steps[index]);
     const auto trash = path_ / (".trash-" + name);
     fs::rename(path_ / name, trash);
     fs::remove_all(trash);
