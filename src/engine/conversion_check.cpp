@@ -10,7 +10,7 @@
 
 #include "base/random.h"
 #include "models/language_head.h"
-#include "train/resources.h"
+#include "base/memory.h"
 
 namespace anneal {
 namespace {
