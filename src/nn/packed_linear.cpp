@@ -11,8 +11,43 @@
 #include "nn/element_type.h"
 #include "nn/tile_gemm.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "nn/packed_linear.cpp"
+#include <hwy/foreach_target.h>
+
+#include "nn/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace anneal::HWY_NAMESPACE {
+
+// The first `width` columns of `rows` rows of kTile sums, to rows of an output that lie `stride` apart.
+template <class Out>
+void store_rows(const float* sums, std::int64_t rows, std::int64_t width, std::int64_t stride, Out* to) {
+  for (std::int64_t row = 0; row < rows; ++row)
+    for_each_vector(width, [&](std::size_t at, std::size_t count) HWY_ATTR {
+      store(load(sums + row * kTile + at), to + row * stride + at, count);
+    });
+}
+
+void store_rows_float(const float* sums, std::int64_t rows, std::int64_t width, std::int64_t stride,
+                      float* to) {
+  store_rows(sums, rows, width, stride, to);
+}
+
+void store_rows_bfloat16(const float* sums, std::int64_t rows, std::int64_t width, std::int64_t stride,
+                         c10::BFloat16* to) {
+  store_rows(sums, rows, width, stride, to);
+}
+
+}  // namespace anneal::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace anneal {
 namespace {
+
+HWY_EXPORT(store_rows_float);
+HWY_EXPORT(store_rows_bfloat16);
 
 constexpr std::int64_t kGroupRows = 4 * kTile;  // rows that share one reading of a block's part
 constexpr std::int64_t kInnerPart = 1024;  // inner elements of a block that stay in the second-level cache
@@ -71,13 +106,6 @@ void multiply_group(const GroupTask<T>& task, float* sums) {
               task.low_block, sums + row * kTile, kTile, true);
 }
 
-template <class Out>
-void store_group(const float* sums, std::int64_t rows, std::int64_t width, std::int64_t stride, Out* to) {
-  for (std::int64_t row = 0; row < rows; ++row)
-    for (std::int64_t column = 0; column < width; ++column)
-      to[row * stride + column] = static_cast<Out>(sums[row * kTile + column]);
-}
-
 }  // namespace
 
 PackedLinear::PackedLinear(const at::Tensor& weight_OI, at::ScalarType type)
@@ -123,8 +151,11 @@ at::Tensor PackedLinear::forward(const at::Tensor& x_NI, at::ScalarType out_type
         multiply_group(task, sums.data());
         const auto width = std::min(kTile, out_features_ - block * kTile);
         dispatch_element_type(out_type, [&]<class Out>(Out*) {
-          store_group(sums.data(), task.rows, width, out_features_,
-                      y_NO.mutable_data_ptr<Out>() + first_row * out_features_ + block * kTile);
+          auto* to = y_NO.mutable_data_ptr<Out>() + first_row * out_features_ + block * kTile;
+          if constexpr (std::is_same_v<Out, float>)
+            HWY_DYNAMIC_DISPATCH(store_rows_float)(sums.data(), task.rows, width, out_features_, to);
+          else
+            HWY_DYNAMIC_DISPATCH(store_rows_bfloat16)(sums.data(), task.rows, width, out_features_, to);
         });
       }
     });
@@ -134,3 +165,4 @@ at::Tensor PackedLinear::forward(const at::Tensor& x_NI, at::ScalarType out_type
 }
 
 }  // namespace anneal
+#endif  // HWY_ONCE
