@@ -17,6 +17,8 @@ struct GenerateOptions {
   std::int64_t batch_size = 128;
   std::int64_t seed = 16257;
   std::vector<std::string> stop;
+  std::vector<std::int32_t>
+      stop_ids;  // tokens that end the text beside the tokenizer's; no option of its own
 
   static void fields(auto& c, auto field) {
     field("temperature", c.temperature, "0: greedy. Sampling takes at least 0.01.",
