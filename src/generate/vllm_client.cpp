@@ -163,7 +163,8 @@ VllmModel find_vllm_model(std::string url, const std::optional<std::string>& nam
   if (const auto defect = defect_of(answer); !defect.empty()) refuse("there is no list of models: " + defect);
   std::vector<VllmModel> models;
   try {
-    for (const auto& card : Json::parse(answer.body).at("data")) {
+    const Json list = Json::parse(answer.body);
+    for (const auto& card : list.at("data")) {
       models.push_back({url, card.at("id"), std::nullopt});
       if (card.contains("max_model_len") && !card["max_model_len"].is_null())
         models.back().max_model_len = card["max_model_len"].get<std::int64_t>();
