@@ -59,8 +59,10 @@ void complete_natively(const TestRequest& request, const TestModel& tested, cons
     load_peft_adapter(model, shape, tested.checkpoint.folder);
     if (request.test.merge_adapter != "off") merge_lora(model);
   }
+  auto options = request.generate;
+  options.memory_share = request.test.gpu_memory_utilization;
   events.on_ready();
-  generate(model, tokenizer, prompts, request.generate, events.on_completion);
+  generate(model, tokenizer, prompts, options, events.on_completion);
 }
 
 VllmLaunch launch_of(const TestRequest& request, const TestModel& tested, const fs::path& folder) {

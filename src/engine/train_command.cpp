@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"

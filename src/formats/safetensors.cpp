@@ -160,6 +160,10 @@ const TensorView& SafetensorsFolder::tensor(const std::string& name) const {
   return found->second;
 }
 
+void SafetensorsFolder::drop_pages() const {
+  for (const auto& file : files_) file->drop_pages();
+}
+
 std::string SafetensorsFolder::file_of(const std::string& name) const {
   const auto found = file_of_.find(name);
   return found == file_of_.end() ? folder_.string() : (folder_ / found->second).string();

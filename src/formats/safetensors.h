@@ -31,6 +31,7 @@ class SafetensorsFile {
   explicit SafetensorsFile(const std::filesystem::path& path);
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   const std::filesystem::path& path() const { return path_; }
+  void drop_pages() const { file_.drop_pages(); }
 
  private:
   void parse_header();
@@ -49,6 +50,7 @@ class SafetensorsFolder {
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   std::string file_of(const std::string& name) const;
+  void drop_pages() const;  // see MappedFile
 
  private:
   void add(const std::filesystem::path& path);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "nn/dropout.h"
+#include "nn/packed_linear.h"
 #include "nn/parameter.h"
 
 namespace anneal {
@@ -34,6 +35,10 @@ class Linear {
   Parameter* weight_parameter = nullptr;  // set where the weight itself is trained; not owned
   Parameter* bias_parameter = nullptr;
   std::unique_ptr<Lora> lora;
+  std::unique_ptr<PackedLinear> packed;  // of a layer that is used for inference alone: forward takes it
+
+  // Packs weight and adapter as they are now, to be multiplied with inputs of `type`.
+  void pack(at::ScalarType type);
 
   std::int64_t in_features() const { return weight_OI.size(1); }
   std::int64_t out_features() const { return weight_OI.size(0); }

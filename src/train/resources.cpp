@@ -3,12 +3,8 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <limits>
 
 namespace anneal {
 namespace {
@@ -19,24 +15,6 @@ constexpr double kUsableShare = 0.7;  // of the free memory; the rest is for tem
 std::int64_t element_bytes(const CausalLm& model) { return model.precision.compute == at::kBFloat16 ? 2 : 4; }
 
 }  // namespace
-
-std::int64_t available_memory_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  std::int64_t kilobytes = 0;
-  while (file >> key >> kilobytes) {
-    std::getline(file, unit);
-    if (key == "MemAvailable:") return kilobytes * 1024;
-  }
-  return std::numeric_limits<std::int64_t>::max();
-}
-
-std::int64_t resident_memory_bytes() {
-  std::ifstream file("/proc/self/statm");
-  std::int64_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE);
-}
 
 std::int64_t kept_bytes_per_token(const CausalLm& model) {
   const auto& c = model.config;

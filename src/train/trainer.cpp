@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "base/memory.h"
 
 namespace anneal {
 namespace {
