@@ -43,12 +43,13 @@ std::int64_t default_tensor_parallel_size(const ModelConfig& config) {
   return size;
 }
 
+// Weights stay as they are stored, so that a merged one is rounded once; in float32 it is not to be rounded
+// at all.
 Precision precision_of(const std::string& dtype) {
-  if (dtype == "float32") return {at::kFloat, at::kFloat};
-  if (dtype == "bfloat16") return {at::kBFloat16, at::kBFloat16};
-  auto precision = resolve_precision({});
-  precision.base = precision.compute;
-  return precision;
+  const auto compute = dtype == "auto"      ? resolve_precision({}).compute
+                       : dtype == "float32" ? at::kFloat
+                                            : at::kBFloat16;
+  return {compute, compute == at::kFloat ? std::optional(at::kFloat) : std::nullopt};
 }
 
 void complete_natively(const TestRequest& request, const TestModel& tested, const Tokenizer& tokenizer,

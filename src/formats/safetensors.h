@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -51,6 +52,7 @@ class SafetensorsFolder {
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   std::string file_of(const std::string& name) const;
   void drop_pages() const;  // see MappedFile
+  const std::vector<std::unique_ptr<SafetensorsFile>>& files() const { return files_; }
 
  private:
   void add(const std::filesystem::path& path);
@@ -65,13 +67,29 @@ struct NamedTensor {
   TensorView view;
 };
 
+// A tensor that is to be written, without its bytes.
+struct TensorPlan {
+  std::string name;
+  DType dtype;
+  std::vector<std::int64_t> shape;
+  std::int64_t bytes() const;
+};
+
+// The bytes of a planned tensor; they stay valid until the next call.
+using BytesOfTensor = std::function<std::span<const std::byte>(const TensorPlan&)>;
+
 // Writes atomically, tensors ordered by falling alignment, then name; metadata {"format":"pt"}.
-void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors);
+void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors);
 
 // Writes model.safetensors, or shards of at most `shard_bytes` with their index, tensors in the order given.
 // Returns the names of the files written.
 std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,
                                                   const std::vector<NamedTensor>& tensors,
                                                   std::int64_t shard_bytes);
+
+// The same of tensors that are made one by one: no more than one of them is held.
+std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,
+                                                  const std::vector<TensorPlan>& tensors,
+                                                  std::int64_t shard_bytes, const BytesOfTensor& bytes_of);
 
 }  // namespace anneal

@@ -17,8 +17,8 @@ struct GenerateOptions {
   std::int64_t batch_size = 128;
   std::int64_t seed = 16257;
   std::vector<std::string> stop;
-  // No options of their own: tokens that end the text beside the tokenizer's, and the share of the free memory
-  // that keys and values may take.
+  // No options of their own: tokens that end the text beside the tokenizer's, and the share of the free
+  // memory that keys and values may take.
   std::vector<std::int32_t> stop_ids;
   double memory_share = 0.9;
 

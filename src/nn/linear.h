@@ -16,7 +16,7 @@ namespace anneal {
 
 struct Lora {
   Parameter a_RI, b_OR;
-  double scale;    // alpha / rank
+  double scale;    // alpha / rank, or what the adapter says
   double dropout;  // on the input of A, in training only
   std::uint64_t module_key;
 };
