@@ -21,8 +21,8 @@ constexpr KnownEncoder kKnownEncoders[] = {
     {"FacebookAI", "roberta-base", 10, BertScore{0.8146725, 0.8146619, 0.814463}},
     {"distilbert", "distilroberta-base", 5, BertScore{0.84732, 0.84759504, 0.8473319}},
     {"distilbert", "distilbert-base-uncased", 5, BertScore{0.6666034, 0.66660464, 0.66620487}},
-    {"google-bert", "bert-base-uncased", 9, std::nullopt},
-    {"google-bert", "bert-large-uncased", 18, std::nullopt},
+    {"google-bert", "bert-base-uncased", 9, BertScore{0.35375935, 0.3537393, 0.35219112}},
+    {"google-bert", "bert-large-uncased", 18, BertScore{0.4278576, 0.42786714, 0.42646673}},
     {"google-bert", "bert-base-multilingual-cased", 9, std::nullopt},
     {"google-bert", "bert-base-chinese", 8, std::nullopt}};
 
@@ -80,7 +80,8 @@ BertScore baseline_of_file(const std::string& path, std::int64_t layer) {
     BertScore baseline;
     std::istringstream fields(line);
     char commas[3] = {};
-    fields >> row >> commas[0] >> baseline.precision >> commas[1] >> baseline.recall >> commas[2] >> baseline.f1;
+    fields >> row >> commas[0] >> baseline.precision >> commas[1] >> baseline.recall >> commas[2] >>
+        baseline.f1;
     if (!fields || std::string_view(commas, 3) != ",,,")
       fail(ExitCode::kData, "this is not a line LAYER,P,R,F: " + line, fmt::format("{}:{}", path, number),
            "give a baseline file of bert_score");
@@ -108,7 +109,8 @@ EncoderFolder find_encoder(const BertScoreOptions& options) {
   if (path.empty())
     throw EncoderUnavailable(
         ExitCode::kModel,
-        Problem{"the encoder " + given + " is not on this machine", "--bertscore_model (" + hub_cache().string() + ")",
+        Problem{"the encoder " + given + " is not on this machine",
+                "--bertscore_model (" + hub_cache().string() + ")",
                 "download it into the Hugging Face cache, or give the path of an encoder's folder"});
   return {given, path};
 }

@@ -32,8 +32,8 @@ struct BertScore {
   double precision = 0, recall = 0, f1 = 0;
 };
 
-// The scores of unrelated texts. Throws UserError(kUsage) where none are known, UserError(kData) for a damaged
-// file.
+// The scores of unrelated texts. Throws UserError(kUsage) where none are known, UserError(kData) for a
+// damaged file.
 BertScore choose_baseline(const BertScoreOptions& options, const std::string& name, std::int64_t layer);
 
 BertScore rescale(const BertScore& score, const BertScore& baseline);
