@@ -10,6 +10,7 @@
 #include "engine/model_samples.h"
 #include "engine/test_data.h"
 #include "engine/test_engines.h"
+#include "eval/bert_score.h"
 #include "eval/predictions.h"
 #include "eval/test_metrics.h"
 #include "formats/utf8.h"
@@ -183,6 +184,52 @@ OrderedJson predict(const TestRequest& request, const Subject& subject, const To
   return progress.figures(subject.rows.size());
 }
 
+// A mistake in the options of BERTScore must show before the texts are generated, not after. Returns why
+// there is no encoder, "" where there is one.
+std::string encoder_defect(const BertScoreOptions& options) {
+  try {
+    BertScorer::load(options);
+    return "";
+  } catch (const EncoderUnavailable& error) {
+    return error.what();
+  }
+}
+
+OrderedJson bert_figures(const BertScorer& scorer, const BertScoreOptions& options, const TextPairs& pairs,
+                         Console& console) {
+  const auto total = pairs.labels.size();
+  const auto scores = scorer.score(pairs.predictions, pairs.labels, [&](std::int64_t done) {
+    console.progress(fmt::format("BERTScore: {}/{} rows", done, total));
+  });
+  BertScore mean;
+  for (const auto& score : scores) {
+    mean.precision += score.precision / static_cast<double>(total);
+    mean.recall += score.recall / static_cast<double>(total);
+    mean.f1 += score.f1 / static_cast<double>(total);
+  }
+  return {{"precision", mean.precision},
+          {"recall", mean.recall},
+          {"f1", mean.f1},
+          {"model", scorer.name()},
+          {"layer", scorer.layer()},
+          {"idf", options.bertscore_idf},
+          {"rescaled", options.bertscore_rescale},
+          {"hash", scorer.hash()}};
+}
+
+// With BERTScore, unless it was left out or there is no encoder: then it says so.
+OrderedJson measure(const std::vector<Prediction>& rows, const std::string& header,
+                    const BertScoreOptions& options, const std::string& defect, Console& console) {
+  if (options.no_bertscore) return measure_predictions(rows, header, nullptr);
+  if (!defect.empty())
+    return measure_predictions(rows, header, [&](const TextPairs&) {
+      return OrderedJson{{"status", "unavailable"}, {"reason", defect}};
+    });
+  const auto scorer = BertScorer::load(options);
+  return measure_predictions(
+      rows, header, [&](const TextPairs& pairs) { return bert_figures(scorer, options, pairs, console); });
+}
+
 }  // namespace
 
 int run_test(TestRequest& request, const std::set<std::string>& given) {
@@ -195,13 +242,16 @@ int run_test(TestRequest& request, const std::set<std::string>& given) {
   require_ids_within(tokenizer, config);
   follow_training(request, subject.run, tokenizer, given);
 
+  const auto defect = request.bert_score.no_bertscore ? "" : encoder_defect(request.bert_score);
+  if (!defect.empty()) say("warning: no BERTScore: " + defect);
+
   const auto settings = settings_of(request, subject, engine);
   PredictionFiles files(subject.folder, settings, request.test.resume, say);
   const auto generation = predict(request, subject, tokenizer, engine, files, console);
   const auto rows = files.write(static_cast<std::int64_t>(subject.rows.size()));
   show_rows(rows, console);
 
-  auto metrics = measure_predictions(rows, subject.header, nullptr);
+  auto metrics = measure(rows, subject.header, request.bert_score, defect, console);
   metrics["generation"] = generation;
   metrics["checkpoint"] = settings["checkpoint"];
   metrics["base_model"] = settings["base_model"];

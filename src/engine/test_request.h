@@ -8,6 +8,7 @@
 
 #include "base/fields.h"
 #include "checkpoint/checkpoint_options.h"
+#include "eval/bert_score_options.h"
 #include "generate/generate_options.h"
 
 namespace anneal {
@@ -91,11 +92,13 @@ struct TestRequest {
   CheckpointOptions checkpoint;
   GenerateOptions generate;
   TestOptions test;
+  BertScoreOptions bert_score;
 
   static void fields(auto& c, auto field) {
     field("checkpoint", c.checkpoint, "Checkpoint");
     field("test", c.test, "Test");
     field("generate", c.generate, "Generation");
+    field("bert_score", c.bert_score, "BERTScore");
   }
 
   void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "eval/text_metrics.h"
+
 namespace anneal {
 namespace {
 
@@ -18,7 +20,12 @@ struct TextMetric {
   double (*of)(std::string_view prediction, std::string_view label);
 };
 
-constexpr TextMetric kTextMetrics[] = {{"exact_match", "exact match", exact_match}};
+constexpr TextMetric kTextMetrics[] = {{"exact_match", "exact match",
+                                        [](std::string_view prediction, std::string_view label) {
+                                          return exact_match(prediction, label) ? 1.0 : 0.0;
+                                        }},
+                                       {"rougeL", "ROUGE-L", rouge_l_f1},
+                                       {"token_f1", "token F1", token_f1}};
 
 std::string without(const std::string& header, const std::string& text) {
   return text.starts_with(header) ? text.substr(header.size()) : text;
