@@ -18,10 +18,6 @@ constexpr const char* kB = ".lora_B.weight";
 constexpr std::size_t kShownProblems = 8;
 constexpr const char* kRemedy = "use the base model that the adapter was trained on";
 
-bool is_float(DType dtype) {
-  return dtype == DType::kFloat32 || dtype == DType::kBFloat16 || dtype == DType::kFloat16;
-}
-
 // "" where the name is not that of one half of an update.
 std::string module_of(const std::string& tensor) {
   const std::string prefix = kPrefix;
@@ -52,12 +48,13 @@ AdapterMerge::AdapterMerge(const std::filesystem::path& adapter, const Safetenso
   std::set<std::string> modules;
   for (const auto& [name, view] : file_.tensors()) {
     const auto module = module_of(name);
-    if (module.empty() || !is_float(view.dtype) || view.shape.size() != 2)
+    if (module.empty() || !is_floating_point(view.dtype) || view.shape.size() != 2)
       problems.push_back({"tensor '" + name + "' is not the low-rank update of a weight",
                           file_.path().string(), "use a plain LoRA adapter"});
     else if (modules.insert(module).second)
       require_fit(module, base, problems);
-    if (view.bytes.size() > 0 && is_float(view.dtype) && !at::isfinite(tensor_of(view)).all().item<bool>())
+    if (view.bytes.size() > 0 && is_floating_point(view.dtype) &&
+        !at::isfinite(tensor_of(view)).all().item<bool>())
       problems.push_back({"tensor '" + name + "' holds values that are not finite", file_.path().string(),
                           "use another checkpoint"});
   }
@@ -83,7 +80,7 @@ void AdapterMerge::require_fit(const std::string& module, const SafetensorsFolde
     return;
   }
   const auto& weight = base.tensor(name);
-  if (!is_float(weight.dtype)) {
+  if (!is_floating_point(weight.dtype)) {
     problems.push_back({"tensor '" + name + "' is of dtype " + std::string(dtype_name(weight.dtype)),
                         base.file_of(name), "use unquantized weights"});
     return;

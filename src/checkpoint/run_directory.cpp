@@ -59,22 +59,27 @@ std::string default_run_name(const std::string& model_id) {
 RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run) {
   make_folder(results_dir);
   path_ = results_dir / run_name;
-  for (int number = 2; new_run && holds_a_run(path_); ++number)
+  for (int number = 2;; ++number) {
+    const auto refusal = take();
+    if (!refusal) return;
+    if (!new_run) fail(ExitCode::kUsage, refusal->problem, path_.string(), refusal->remedy);
     path_ = results_dir / (run_name + "-" + std::to_string(number));
+  }
+}
+
+std::optional<RunDirectory::Refusal> RunDirectory::take() {
   make_folder(path_);
-  const auto lock_path = path_ / ".lock";
-  lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  lock_ = ::open((path_ / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
     fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
          "name another folder with --results_dir");
-  const auto refuse = [this](const char* problem, const char* remedy) {
-    ::close(lock_);  // no destructor runs for what was never built
-    fail(ExitCode::kUsage, problem, path_.string(), remedy);
-  };
+  std::optional<Refusal> refusal;
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    refuse("another run is working there", "wait for it, or give --run_name another name");
-  if (holds_a_run(path_))
-    refuse("a run lies there already", "give --new_run for a folder beside it, or --run_name another name");
+    refusal = {"another run is working there", "wait for it, or give --run_name another name"};
+  else if (holds_a_run(path_))
+    refusal = {"a run lies there already", "give --new_run for a folder beside it, or --run_name another name"};
+  if (refusal) ::close(lock_);
+  return refusal;
 }
 
 RunDirectory::~RunDirectory() {

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/options.h"
+#include "engine/convert_command.h"
 #include "engine/score_command.h"
 #include "engine/test_command.h"
 #include "engine/train_command.h"
@@ -39,6 +40,7 @@ int run_engine_command(const char* command, const char* request_text) {
     const Json request = Json::parse(request_text);
     if (std::strcmp(command, "train") == 0) return run(request, run_train);
     if (std::strcmp(command, "score") == 0) return run(request, run_score);
+    if (std::strcmp(command, "convert") == 0) return run(request, run_convert);
     if (std::strcmp(command, "test") == 0) return run(request, run_test);
     std::fprintf(stderr, "anneal: the engine has no command %s\n", command);
     return static_cast<int>(ExitCode::kInternal);

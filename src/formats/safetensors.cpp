@@ -44,6 +44,9 @@ std::optional<std::int64_t> product(const std::vector<std::int64_t>& shape, std:
 
 std::int64_t bytes_per_element(DType dtype) { return row_of(dtype).bytes; }
 std::string_view dtype_name(DType dtype) { return row_of(dtype).name; }
+bool is_floating_point(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat16 || dtype == DType::kBFloat16;
+}
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     : path_(path), file_(path, ExitCode::kModel) {

@@ -19,6 +19,7 @@ enum class DType { kFloat32, kFloat16, kBFloat16, kInt64, kInt32, kUInt8, kBool 
 
 std::int64_t bytes_per_element(DType dtype);
 std::string_view dtype_name(DType dtype);  // "F32", "BF16", ...
+bool is_floating_point(DType dtype);
 
 struct TensorView {
   DType dtype;
