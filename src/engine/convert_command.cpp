@@ -301,6 +301,7 @@ void push(const Conversion& conversion, const ConvertRequest& request) {
 
 int run_convert(ConvertRequest& request, const std::set<std::string>& given) {
   const auto conversion = plan_conversion(request);
+  sweep_leftovers(conversion.output);
   if (conversion.checkpoint.is_adapter) look_at_adapter(conversion, request, given);
   require_trained_base(conversion, request.force);
   const auto copied = copied_files(conversion);
