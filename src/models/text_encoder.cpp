@@ -1,5 +1,6 @@
 #include "models/text_encoder.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -101,31 +102,37 @@ at::Tensor TextEncoder::embed(const Input& input) const {
   auto x_NE = at::embedding(embedding_VE_, input.ids_N);
   if (token_type_E_.defined()) x_NE.add_(token_type_E_);
   x_NE.add_(at::embedding(position_embedding_PE_, input.positions_N));
-  return norm(x_NE, embedding_norm_).to(compute_);
+  return norm(x_NE, embedding_norm_);
 }
 
 at::Tensor TextEncoder::forward(const Layer& layer, const at::Tensor& x_NE,
                                 SegmentStarts segment_starts) const {
   const auto tokens = x_NE.size(0), heads = config_.num_attention_heads;
   const auto head_dim = config_.hidden_size / heads;
-  const auto project = [&](const Affine& affine) {
-    return dense(x_NE, affine.weight, affine.bias).view({tokens, heads, head_dim});
+  const auto apply = [this](const Affine& affine, const at::Tensor& input, Activation activation) {
+    return dense(input.to(compute_), affine.weight, affine.bias, activation);
   };
-  const auto attended =
+  const auto head_inputs = x_NE.to(compute_);
+  const auto project = [&](const Affine& affine) {
+    return apply(affine, head_inputs, Activation::kNone).view({tokens, heads, head_dim});
+  };
+  const auto attended_NHD =
       attention(project(layer.query), project(layer.key), project(layer.value), segment_starts,
-                1 / std::sqrt(static_cast<double>(head_dim)), AttentionReach::kAll);
-  auto mixed_NE = dense(attended.out_NHD.view({tokens, config_.hidden_size}), layer.attention_output.weight,
-                        layer.attention_output.bias);
-  mixed_NE = norm(mixed_NE.add_(x_NE), layer.attention_norm);
-  const auto activation_NF = dense(mixed_NE, layer.up.weight, layer.up.bias, Activation::kGelu);
-  return norm(dense(activation_NF, layer.down.weight, layer.down.bias).add_(mixed_NE), layer.output_norm);
+                1 / std::sqrt(static_cast<double>(head_dim)), AttentionReach::kAll)
+          .out_NHD;
+  // Sums and norms stay in float32: rounding them too would cost bf16 half of its accuracy.
+  const auto mixed_NE =
+      norm(x_NE + apply(layer.attention_output, attended_NHD.view({tokens, -1}), Activation::kNone),
+           layer.attention_norm);
+  const auto activation_NF = apply(layer.up, mixed_NE, Activation::kGelu);
+  return norm(mixed_NE + apply(layer.down, activation_NF, Activation::kNone), layer.output_norm);
 }
 
 at::Tensor TextEncoder::encode(std::span<const std::span<const std::int32_t>> texts) const {
   const auto input = input_of(texts);
   auto x_NE = embed(input);
   for (const auto& layer : layers_) x_NE = forward(layer, x_NE, input.segment_starts);
-  return x_NE.to(at::kFloat);
+  return x_NE;
 }
 
 }  // namespace anneal

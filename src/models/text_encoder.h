@@ -44,7 +44,8 @@ class TextEncoder {
   Layer load_layer(std::int64_t index) const;
   Input input_of(std::span<const std::span<const std::int32_t>> texts) const;
   at::Tensor embed(const Input& input) const;
-  at::Tensor forward(const Layer& layer, const at::Tensor& x_NE, SegmentStarts segment_starts) const;
+  at::Tensor forward(const Layer& layer, const at::Tensor& x_NE,
+                     SegmentStarts segment_starts) const;  // float32
   at::Tensor norm(const at::Tensor& x_NE, const Affine& affine) const;
 
   TextEncoderConfig config_;
