@@ -77,7 +77,8 @@ std::optional<RunDirectory::Refusal> RunDirectory::take() {
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
     refusal = {"another run is working there", "wait for it, or give --run_name another name"};
   else if (holds_a_run(path_))
-    refusal = {"a run lies there already", "give --new_run for a folder beside it, or --run_name another name"};
+    refusal = {"a run lies there already",
+               "give --new_run for a folder beside it, or --run_name another name"};
   if (refusal) ::close(lock_);
   return refusal;
 }

