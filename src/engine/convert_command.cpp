@@ -315,10 +315,12 @@ int run_convert(ConvertRequest& request, const std::set<std::string>& given) {
   const ConvertedModel* weights = model ? &*model : nullptr;
   const auto inputs = inputs_of(conversion, copied, weights);
   const auto options = record_options(conversion, request);
-  if (is_up_to_date(conversion, options, inputs, request.overwrite))
-    say("up to date: " + conversion.output.string());
-  else
+  if (!is_up_to_date(conversion, options, inputs, request.overwrite)) {
     write_output(conversion, request, options, copied, inputs, weights);
+  } else {
+    say("up to date: " + conversion.output.string());
+    if (request.verify && model) check_model(conversion, request, *model, conversion.output);
+  }
   say_how_to_load(conversion, request.checkpoint.base_model);
   if (request.push_to_hub) push(conversion, request);
   return 0;
