@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/options.h"
+#include "checkpoint/trained_base.h"
 #include "engine/model_samples.h"
 #include "engine/test_data.h"
 #include "engine/test_engines.h"
@@ -82,6 +83,8 @@ Subject find_subject(const TestRequest& request, const Say& say) {
   say(fmt::format("checkpoint: {} ({})", checkpoint.folder.string(),
                   checkpoint.is_adapter ? "LoRA adapter" : "whole model"));
   subject.run = find_run(checkpoint.folder, request.checkpoint);
+  if (const auto problem = wrong_base_problem(subject.run.folder, subject.model.base_model))
+    throw UserError(ExitCode::kModel, std::vector{*problem});
   subject.test_file = find_test_file(request.test.test_path, subject.run, say);
   subject.rows = read_test_rows(subject.test_file, request.test.max_samples);
   subject.header = constant_header(subject.test_file, subject.rows);

@@ -75,6 +75,16 @@ TEST_F(ConvertedModelTest, TensorsStandInTheOrderOfTheBase) {
   EXPECT_EQ(model.tensors().size(), tiny_weights(tiny_config()).size());
 }
 
+// Oracle: the adapter's tensors decide; some programs write no targets.
+TEST_F(ConvertedModelTest, TargetsNeedNotBeNamed) {
+  convert(at::kFloat);
+  folder_.write("adapter/adapter_config.json", R"({"r": 4, "lora_alpha": 6, "target_modules": null})");
+  const ConvertedModel model(folder_ / "model", adapter_, std::nullopt);
+  EXPECT_EQ(model.merge()->modules(), 1U);
+  EXPECT_TRUE(model.merge()->changes(kWeight));
+  expect_user_error(ExitCode::kModel, "\"target_modules\" is missing", [&] { read_peft_config(adapter_); });
+}
+
 // Oracle: the text of the error.
 TEST_F(ConvertedModelTest, RefusesUpdatesThatAreNone) {
   write_tiny_model(folder_ / "model", tiny_config());

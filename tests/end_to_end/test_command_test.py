@@ -119,6 +119,12 @@ def test_a_run_from_training_to_metrics(tiny, tmp_path: Path):
     shutil.copytree(json.loads((run / "run_config.json").read_text())["data"]["folder"], tmp_path / "other")
     other = _test("--base_model", model, "--max_tokens", "5", "--no_bertscore", "--test_path", tmp_path / "other", cwd=tmp_path)
     assert "warning" not in other.stdout, "the same recipe elsewhere"
+    # A base model of the same shapes, but not the one of the run.
+    config = json.loads((model / "config.json").read_text())
+    shutil.copytree(model, tmp_path / "alike")
+    (tmp_path / "alike" / "config.json").write_text(json.dumps(config | {"rope_theta": 77.0}))
+    alike = _test("--base_model", tmp_path / "alike", "--checkpoints_dir", run, "--no_bertscore", check=False)
+    _assert_refused(alike, MODEL, "alike/config.json", "--base_model")
     # Without a record of the data, the newest test.jsonl below datasets is a guess, and said to be one.
     (run / "run_config.json").unlink()
     guess = _test("--base_model", model, "--max_tokens", "5", "--no_bertscore", cwd=tmp_path)
