@@ -156,6 +156,19 @@ def build():
     emit_set(lines, "kCharNumeric", {c for c in CODE_POINTS if len(digit_split.pre_tokenize_str("a" + chr(c))) == 2})
     emit_set(lines, "kNonspacingMark", {c for c in CODE_POINTS
                                         if normalizers.StripAccents().normalize_str(chr(c)) == ""})
+    cleaned = normalized(normalizers.BertNormalizer(True, False, False, False))
+    emit_set(lines, "kBertRemoved", {c for c, text in cleaned.items() if text == []})
+    # What it turns into a space beside U+000A and the like is white already, and white again when words are cut.
+    assert all(chr(c) in "\t\n\r" or c in white for c, text in cleaned.items() if text == [0x20])
+    spaced = normalized(normalizers.BertNormalizer(False, True, False, False))
+    assert all(text == [0x20, c, 0x20] for c, text in spaced.items())
+    emit_set(lines, "kBertIdeograph", spaced)
+    emit_set(lines, "kBertAccent", {c for c, text in normalized(normalizers.BertNormalizer(False, False, True, False)).items()
+                                    if text == []})
+    bert = pre_tokenizers.BertPreTokenizer()
+    pieces = {c: len(bert.pre_tokenize_str(f"a{chr(c)}a")) for c in CODE_POINTS}
+    assert white == {c for c in pieces if pieces[c] == 2}
+    emit_set(lines, "kBertPunctuation", {c for c in pieces if pieces[c] == 3})
     emit_sequences(lines, "kLowercase", normalized(normalizers.Lowercase()))
 
     canonical = {c: d for c, d in normalized(normalizers.NFD()).items() if c not in HANGUL}

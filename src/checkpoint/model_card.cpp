@@ -41,7 +41,8 @@ Json read_if_there(const fs::path& path) {
 
 // A bar ends a cell even inside of code.
 std::string in_cell(std::string text) {
-  for (auto at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) text.insert(at, "\\");
+  for (auto at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2))
+    text.insert(at, 1, '\\');
   return text;
 }
 

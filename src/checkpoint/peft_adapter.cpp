@@ -48,7 +48,7 @@ void require_off(const OrderedJson& config, std::initializer_list<const char*> k
 }
 
 // In the order of the file: the first pattern that matches counts.
-ModulePatterns patterns_of(const OrderedJson& config, const char* key, const std::string& where) {
+ModulePatterns patterns_of(const OrderedJson& config, const char* key, bool whole, const std::string& where) {
   ModulePatterns patterns;
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return patterns;
@@ -57,7 +57,7 @@ ModulePatterns patterns_of(const OrderedJson& config, const char* key, const std
   };
   if (!found->is_object()) refuse("is not an object");
   for (const auto& [pattern, value] : found->items()) {
-    if (!value.is_number() || value.get<double>() <= 0)
+    if (!(whole ? value.is_number_integer() : value.is_number()) || value.get<double>() <= 0)
       refuse("has no positive number for \"" + pattern + "\"");
     try {
       const std::regex checked(pattern);
@@ -71,6 +71,7 @@ ModulePatterns patterns_of(const OrderedJson& config, const char* key, const std
 
 std::vector<std::string> targets_of(const Json& config, const std::string& where) {
   const auto& targets = config.value("target_modules", Json());
+  if (targets.is_null()) return {};
   if (targets.is_string()) return {targets.get<std::string>()};
   return required<std::vector<std::string>>(config, "target_modules", where, ExitCode::kModel);
 }
@@ -139,8 +140,8 @@ PeftConfig read_any_peft_config(const std::filesystem::path& folder) {
   made.shape.targets = targets_of(config, where);
   made.targets_are_a_pattern = config.value("target_modules", Json()).is_string();
   made.shape.use_rslora = optional<bool>(config, "use_rslora", false, where, ExitCode::kModel);
-  made.shape.rank_pattern = patterns_of(ordered, "rank_pattern", where);
-  made.shape.alpha_pattern = patterns_of(ordered, "alpha_pattern", where);
+  made.shape.rank_pattern = patterns_of(ordered, "rank_pattern", /*whole=*/true, where);
+  made.shape.alpha_pattern = patterns_of(ordered, "alpha_pattern", /*whole=*/false, where);
   return made;
 }
 
@@ -154,6 +155,8 @@ LoraShape read_peft_config(const std::filesystem::path& folder) {
   // PEFT has adapters of Conv1D layers so; no model of ours has such layers.
   if (config.fan_in_fan_out) refuse("\"fan_in_fan_out\": true is not supported");
   if (config.narrows_targets) refuse("\"layers_to_transform\" or \"exclude_modules\" is not supported");
+  if (config.shape.targets.empty())
+    fail(ExitCode::kModel, "the key \"target_modules\" is missing", where, "use a PEFT adapter folder");
   return config.shape;
 }
 

@@ -13,7 +13,7 @@ void write_peft_adapter(const CausalLm& model, const LoraShape& shape, const std
 
 // What adapter_config.json says.
 struct PeftConfig {
-  LoraShape shape;
+  LoraShape shape;                     // without targets where the file names none
   std::string base_model;              // base_model_name_or_path; may be empty
   bool fan_in_fan_out = false;         // base weights lie transposed, as those of Conv1D
   bool narrows_targets = false;        // not every module that the targets name has an adapter

@@ -38,7 +38,19 @@ int lock_folder(const fs::path& folder) {
   return -1;
 }
 
-void sweep(const fs::path& target) {
+}  // namespace
+
+void require_free_space(const fs::path& folder, std::int64_t bytes) {
+  std::error_code error;
+  const auto space = fs::space(folder, error);
+  if (error || space.available >= static_cast<std::uintmax_t>(bytes)) return;
+  fail(ExitCode::kResources,
+       byte_size_text(bytes) + " are needed, " + byte_size_text(static_cast<std::int64_t>(space.available)) +
+           " are free",
+       folder.string(), "free disk space, or name a folder on another disk with --output_dir");
+}
+
+void sweep_leftovers(const fs::path& target) {
   const auto prefix = target.filename().string() + ".tmp-";
   std::vector<fs::path> leftovers;
   std::error_code error;
@@ -52,23 +64,10 @@ void sweep(const fs::path& target) {
     }
 }
 
-}  // namespace
-
-void require_free_space(const fs::path& folder, std::int64_t bytes) {
-  std::error_code error;
-  const auto space = fs::space(folder, error);
-  if (error || space.available >= static_cast<std::uintmax_t>(bytes)) return;
-  fail(ExitCode::kResources,
-       byte_size_text(bytes) + " are needed, " + byte_size_text(static_cast<std::int64_t>(space.available)) +
-           " are free",
-       folder.string(), "free disk space, or name a folder on another disk with --output_dir");
-}
-
 StagedFolder::StagedFolder(const fs::path& target) : target_(target) {
   std::error_code error;
   fs::create_directories(parent_of(target_), error);
   if (error) cannot("make the folder", parent_of(target_), error.value());
-  sweep(target_);
   path_ = target_.string() + ".tmp-" + std::to_string(::getpid());
   if (::mkdir(path_.c_str(), 0755) != 0) cannot("make the folder", path_, errno);
   lock_ = lock_folder(path_);

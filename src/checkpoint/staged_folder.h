@@ -8,9 +8,12 @@ namespace anneal {
 // Throws UserError(kResources) where the disk of `folder` has less than `bytes` left.
 void require_free_space(const std::filesystem::path& folder, std::int64_t bytes);
 
+// Deletes what processes that were killed have left beside `target`.
+void sweep_leftovers(const std::filesystem::path& target);
+
 class StagedFolder {
  public:
-  // Makes <target>.tmp-<pid>. Sweeps what processes that were killed have left there for the same target.
+  // Makes <target>.tmp-<pid>.
   explicit StagedFolder(const std::filesystem::path& target);
   ~StagedFolder();  // without commit() nothing is left behind
   StagedFolder(const StagedFolder&) = delete;

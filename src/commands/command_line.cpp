@@ -8,6 +8,7 @@
 #include "commands/prepare_command.h"
 #include "commands/tokenize_command.h"
 #include "engine/convert_request.h"
+#include "engine/test_request.h"
 #include "engine/train_request.h"
 
 namespace anneal {
@@ -68,6 +69,8 @@ OptionTable default_options() {
 constexpr Command kCommands[] = {
     {"train", "Fine-tune a model: a LoRA adapter, or all weights.", parse_and_run_in_engine<TrainRequest>,
      default_options<TrainRequest>},
+    {"test", "What a trained model writes for the rows of a test file, and how good that is.",
+     parse_and_run_in_engine<TestRequest>, default_options<TestRequest>},
     {"prepare", "Build the data of a run, and show samples as the model will see them.",
      [](const char* name, Arguments arguments) {
        return parse_and_run<PrepareOptions>(name, arguments, run_prepare);

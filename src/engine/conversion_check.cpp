@@ -52,13 +52,13 @@ bool fits_into_memory(const SafetensorsFolder& weights) {
   return bytes < available_memory_bytes();
 }
 
-// How far rounding the weights may move the logits, relative to the largest: half a unit in the last place of
-// each weight adds up over a sum and the layers to a few times its size.
+// Beyond what rounding may do to the logits, relative to the largest, on a model and a text that take it
+// badly. The line shows the figure; this bound is for results that are plainly wrong.
 double tolerance(const SafetensorsFolder& weights) {
-  double widest = 1e-4;
+  double widest = 1e-3;
   for (const auto& [name, view] : weights.tensors())
-    widest = std::max(widest, view.dtype == DType::kBFloat16  ? 0.1
-                              : view.dtype == DType::kFloat16 ? 0.02
+    widest = std::max(widest, view.dtype == DType::kBFloat16  ? 0.25
+                              : view.dtype == DType::kFloat16 ? 0.05
                                                               : 0.0);
   return widest;
 }

@@ -18,6 +18,7 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/run_directory.h"
 #include "checkpoint/staged_folder.h"
+#include "checkpoint/trained_base.h"
 #include "engine/conversion_check.h"
 #include "engine/hub_upload.h"
 
@@ -106,17 +107,11 @@ fs::path run_folder(const Conversion& conversion) {
 }
 
 void require_trained_base(const Conversion& conversion, bool force) {
-  const auto path = run_folder(conversion) / "run_config.json";
-  if (!conversion.base || !fs::exists(path)) return;
-  const Json config = read_json_file(path, ExitCode::kModel);
-  const auto trained_on = config.is_object() ? optional<std::string>(config, "base_config_sha256", "",
-                                                                     path.string(), ExitCode::kModel)
-                                             : "";
-  const auto given = *conversion.base / "config.json";
-  if (trained_on.empty() || trained_on == sha256_hex_of_file(given, ExitCode::kModel)) return;
-  if (!force)
-    fail(ExitCode::kModel, "is not the config.json that the run was trained with", given.string(),
-         "name the model of the run with --base_model, or give --force");
+  if (!conversion.base) return;
+  auto problem = wrong_base_problem(run_folder(conversion), *conversion.base);
+  if (!problem) return;
+  problem->remedy += ", or give --force";
+  if (!force) throw UserError(ExitCode::kModel, std::vector{*problem});
   warn("config.json of the base model is not the one that the run was trained with");
 }
 
@@ -301,6 +296,7 @@ void push(const Conversion& conversion, const ConvertRequest& request) {
 
 int run_convert(ConvertRequest& request, const std::set<std::string>& given) {
   const auto conversion = plan_conversion(request);
+  sweep_leftovers(conversion.output);
   if (conversion.checkpoint.is_adapter) look_at_adapter(conversion, request, given);
   require_trained_base(conversion, request.force);
   const auto copied = copied_files(conversion);
@@ -314,10 +310,12 @@ int run_convert(ConvertRequest& request, const std::set<std::string>& given) {
   const ConvertedModel* weights = model ? &*model : nullptr;
   const auto inputs = inputs_of(conversion, copied, weights);
   const auto options = record_options(conversion, request);
-  if (is_up_to_date(conversion, options, inputs, request.overwrite))
-    say("up to date: " + conversion.output.string());
-  else
+  if (!is_up_to_date(conversion, options, inputs, request.overwrite)) {
     write_output(conversion, request, options, copied, inputs, weights);
+  } else {
+    say("up to date: " + conversion.output.string());
+    if (request.verify && model) check_model(conversion, request, *model, conversion.output);
+  }
   say_how_to_load(conversion, request.checkpoint.base_model);
   if (request.push_to_hub) push(conversion, request);
   return 0;

@@ -52,6 +52,9 @@ struct ConvertRequest {
 
   void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {
     checkpoint.validate(problems);
+    if (push_to_hub && (push_to_hub->empty() || push_to_hub->front() == '-'))
+      problems.push_back(
+          {"\"" + *push_to_hub + "\" is no repository", "--push_to_hub", "give one such as name/model"});
     if (!parse_byte_size(max_shard_size))
       problems.push_back(
           {"\"" + max_shard_size + "\" is no size", "--max_shard_size", "give one such as 5GB or 500MB"});

@@ -49,6 +49,13 @@ std::int64_t affordable_blocks(const KvBlockShape& shape, double share) {
   return static_cast<std::int64_t>(share * static_cast<double>(available_memory_bytes())) / bytes;
 }
 
+std::vector<std::int32_t> all_stop_ids(const Tokenizer& tokenizer, const GenerateOptions& options) {
+  auto ids = tokenizer.stop_ids();
+  ids.insert(ids.end(), options.stop_ids.begin(), options.stop_ids.end());
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
 class Generation {
  public:
   Generation(const CausalLm& model, const Tokenizer& tokenizer, const GenerateOptions& options,
@@ -57,7 +64,7 @@ class Generation {
         tokenizer_(tokenizer),
         options_(options),
         on_completion_(on_completion),
-        stop_ids_(tokenizer.stop_ids()),
+        stop_ids_(all_stop_ids(tokenizer, options)),
         longest_(std::min(options.max_model_len, model.config.max_position_embeddings)),
         cache_(block_shape(model), affordable_blocks(block_shape(model), options.memory_share)) {}
 

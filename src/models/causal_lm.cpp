@@ -57,6 +57,21 @@ DType dtype_of(at::ScalarType type) {
   return found->file;
 }
 
+at::Tensor checked_tensor(const SafetensorsFolder& weights, const std::string& name,
+                          const std::vector<std::int64_t>& shape) {
+  const auto& view = weights.tensor(name);
+  if (view.shape != shape)
+    fail(ExitCode::kModel,
+         "tensor '" + name + "' has the shape " + shape_text(view.shape) + ", config.json wants " +
+             shape_text(shape),
+         weights.file_of(name), "use weights and config.json of the same model");
+  const auto tensor = tensor_of(view);
+  if (!tensor.is_floating_point())
+    fail(ExitCode::kModel, "tensor '" + name + "' is of dtype " + std::string(dtype_name(view.dtype)),
+         weights.file_of(name), "use unquantized weights");
+  return tensor;
+}
+
 CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& model_precision)
     : config(read_model_config(model_folder)),
       precision(model_precision),
@@ -72,28 +87,14 @@ CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& m
   inverse_frequency = rope_frequencies(config.head_dim, config.rope_theta, config.rope_scaling);
 }
 
-at::Tensor CausalLm::load(const std::string& name, std::vector<std::int64_t> shape) {
-  const auto& view = weights_->tensor(name);
-  if (view.shape != shape)
-    fail(ExitCode::kModel,
-         "tensor '" + name + "' has the shape " + shape_text(view.shape) + ", config.json wants " +
-             shape_text(shape),
-         weights_->file_of(name), "use weights and config.json of the same model");
-  const auto tensor = tensor_of(view);
-  if (!tensor.is_floating_point())
-    fail(ExitCode::kModel, "tensor '" + name + "' is of dtype " + std::string(dtype_name(view.dtype)),
-         weights_->file_of(name), "use unquantized weights");
-  return tensor;
-}
-
-at::Tensor CausalLm::load_frozen(const std::string& name, std::vector<std::int64_t> shape) {
-  const auto tensor = load(name, std::move(shape));
+at::Tensor CausalLm::load_frozen(const std::string& name, const std::vector<std::int64_t>& shape) {
+  const auto tensor = checked_tensor(*weights_, name, shape);
   if (precision.base) return tensor.to(*precision.base);
   return tensor.scalar_type() == at::kHalf ? tensor.to(at::kFloat) : tensor;
 }
 
 NormWeight CausalLm::load_norm(const std::string& name, std::int64_t width) {
-  return {name, load(name + ".weight", {width}).to(at::kFloat).contiguous()};
+  return {name, checked_tensor(*weights_, name + ".weight", {width}).to(at::kFloat).contiguous()};
 }
 
 Linear CausalLm::load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features) {

@@ -28,6 +28,10 @@ Precision resolve_precision(const ModelOptions& options);
 // The tensor over a view's bytes: without a copy where dtype and alignment allow it. The file must outlive
 // it.
 at::Tensor tensor_of(const TensorView& view);
+// The same of a tensor of the folder. Throws UserError(kModel) where it is missing, has another shape, or is
+// quantized.
+at::Tensor checked_tensor(const SafetensorsFolder& weights, const std::string& name,
+                          const std::vector<std::int64_t>& shape);
 DType dtype_of(at::ScalarType type);
 
 class CausalLm {
@@ -76,8 +80,7 @@ class CausalLm {
   at::ScalarType stored_dtype() const { return stored_dtype_; }
 
  private:
-  at::Tensor load(const std::string& name, std::vector<std::int64_t> shape);
-  at::Tensor load_frozen(const std::string& name, std::vector<std::int64_t> shape);
+  at::Tensor load_frozen(const std::string& name, const std::vector<std::int64_t>& shape);
   NormWeight load_norm(const std::string& name, std::int64_t width);
   Linear load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features);
   DecoderLayer load_layer(std::int64_t index);

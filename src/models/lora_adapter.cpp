@@ -1,6 +1,7 @@
 #include "models/lora_adapter.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -87,6 +88,16 @@ std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::u
                         "take names of " + closest_modules(model)});
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
   return hits;
+}
+
+void merge_lora(CausalLm& model) {
+  model.for_each_linear([](Linear& linear) {
+    if (!linear.lora) return;
+    auto merged_OI = at::mm(linear.lora->b_OR.value, linear.lora->a_RI.value).mul_(linear.lora->scale);
+    merged_OI.add_(linear.weight_OI);
+    linear.weight_OI = merged_OI.to(linear.weight_OI.scalar_type());
+    linear.lora.reset();
+  });
 }
 
 }  // namespace anneal

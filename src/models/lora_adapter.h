@@ -39,4 +39,8 @@ struct TargetHits {
 // allowed.
 std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed);
 
+// Adds every adapter to the weights that it belongs to, computed in float32 and rounded once to the dtype
+// that they are held in, and takes it off. The model shares no memory with its files there any more.
+void merge_lora(CausalLm& model);
+
 }  // namespace anneal

@@ -21,6 +21,7 @@ struct Problem {
   const at::Tensor &out, &log_sum_exp;
   SegmentStarts segment_starts;
   float scale;
+  AttentionReach reach = AttentionReach::kItselfAndEarlier;
   const at::Tensor *d_out = nullptr, *dq = nullptr, *dk = nullptr, *dv = nullptr;
 
   std::int64_t tokens() const { return q.size(0); }
@@ -116,14 +117,16 @@ void forward_task(const Problem& p, const Task& task) {
   }
   for (std::int64_t token = 0; token < task.length; token += task.tile_tokens) {
     const std::int64_t tokens = std::min(task.tile_tokens, task.length - token);
-    const std::int64_t key_end = (token + tokens + kTile - 1) / kTile * kTile;
+    const bool causal = p.reach == AttentionReach::kItselfAndEarlier;
+    const std::int64_t key_end = causal ? (token + tokens + kTile - 1) / kTile * kTile : padded;
     gather_queries(p.q.const_data_ptr<T>(), p, task, token, tokens, tile.data());
     for (std::int64_t key = 0; key < key_end; key += kTile)
       tile_gemm(kTile, kTile, D, tile.data(), D, keys.data() + key * D, scores.data() + key, padded, false);
     SoftmaxRow rows[kTile];
     for (std::int64_t row = 0; row < tokens * task.group; ++row)
-      rows[row] = softmax_row(scores.data() + row * padded, token + row / task.group + 1, key_end, p.scale,
-                              weights.data() + row * padded);
+      rows[row] =
+          softmax_row(scores.data() + row * padded, causal ? token + row / task.group + 1 : task.length,
+                      key_end, p.scale, weights.data() + row * padded);
     for (std::int64_t key = 0; key < key_end; key += kTile)
       tile_gemm(kTile, D, kTile, weights.data() + key, padded, values.data() + key * D, mixed.data(), D,
                 key > 0);
@@ -283,11 +286,13 @@ bool has_fused_attention(at::ScalarType type) {
 }
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                          SegmentStarts segment_starts, double scale) {
-  if (!takes_fused_path(q_NHD, k_NKD)) return plain::attention(q_NHD, k_NKD, v_NKD, segment_starts, scale);
+                          SegmentStarts segment_starts, double scale, AttentionReach reach) {
+  if (!takes_fused_path(q_NHD, k_NKD))
+    return plain::attention(q_NHD, k_NKD, v_NKD, segment_starts, scale, reach);
   const AttentionOutput output{at::empty_like(q_NHD), at::empty({q_NHD.size(1), q_NHD.size(0)}, at::kFloat)};
   const Problem problem{
-      q_NHD, k_NKD, v_NKD, output.out_NHD, output.log_sum_exp_HN, segment_starts, static_cast<float>(scale)};
+      q_NHD, k_NKD, v_NKD, output.out_NHD, output.log_sum_exp_HN, segment_starts, static_cast<float>(scale),
+      reach};
   at::parallel_for(0, problem.segments() * problem.kv_heads(), 1, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(forward_tasks)(problem, begin, end);
     release_tiles();
@@ -309,6 +314,7 @@ AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Ten
                         forward.log_sum_exp_HN,
                         segment_starts,
                         static_cast<float>(scale),
+                        AttentionReach::kItselfAndEarlier,
                         &d_out_NHD,
                         &gradients.dq_NHD,
                         &gradients.dk_NKD,

@@ -1,6 +1,6 @@
-// Causal attention with grouped key/value heads over a padding-free batch: tokens of several segments laid
-// end to end, each token attending to itself and to earlier tokens of its own segment. Scores and softmax in
-// float32. Shapes: N tokens, H query heads, K key/value heads (H a multiple of K), D head size.
+// Attention with grouped key/value heads over a padding-free batch: tokens of several segments laid end to
+// end, each token attending to tokens of its own segment. Scores and softmax in float32. Shapes: N tokens, H
+// query heads, K key/value heads (H a multiple of K), D head size.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -12,13 +12,17 @@ namespace anneal {
 // segment_starts has one entry more than there are segments; the last is N.
 using SegmentStarts = std::span<const std::int64_t>;
 
+// Which tokens of its segment a token attends to. Backward is causal only.
+enum class AttentionReach { kItselfAndEarlier, kAll };
+
 struct AttentionOutput {
   at::Tensor out_NHD;         // dtype of q
   at::Tensor log_sum_exp_HN;  // float32, of the scaled scores
 };
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                          SegmentStarts segment_starts, double scale);
+                          SegmentStarts segment_starts, double scale,
+                          AttentionReach reach = AttentionReach::kItselfAndEarlier);
 
 struct AttentionGradients {
   at::Tensor dq_NHD, dk_NKD, dv_NKD;
@@ -31,7 +35,8 @@ AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Ten
 
 namespace plain {
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                          SegmentStarts segment_starts, double scale);
+                          SegmentStarts segment_starts, double scale,
+                          AttentionReach reach = AttentionReach::kItselfAndEarlier);
 AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
                                       const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                                       const AttentionOutput& forward, SegmentStarts segment_starts,

@@ -21,8 +21,10 @@ at::Tensor heads_first(const at::Tensor& x_NHD, std::int64_t begin, std::int64_t
   return heads.repeat_interleave(times, 0).contiguous();
 }
 
-at::Tensor masked_scores(const at::Tensor& q_HTD, const at::Tensor& k_HTD, double scale) {
+at::Tensor masked_scores(const at::Tensor& q_HTD, const at::Tensor& k_HTD, double scale,
+                         AttentionReach reach) {
   const auto scores = at::bmm(q_HTD, k_HTD.transpose(1, 2)) * scale;
+  if (reach == AttentionReach::kAll) return scores;
   const auto hidden = at::ones({scores.size(1), scores.size(2)}, scores.options().dtype(at::kBool)).triu(1);
   return scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
 }
@@ -38,14 +40,14 @@ at::Tensor sum_groups(const at::Tensor& x_HTD, std::int64_t kv_heads) {
 }  // namespace
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                          SegmentStarts segment_starts, double scale) {
+                          SegmentStarts segment_starts, double scale, AttentionReach reach) {
   const auto group = q_NHD.size(1) / k_NKD.size(1);
   AttentionOutput output{at::empty_like(q_NHD),
                          at::empty({q_NHD.size(1), q_NHD.size(0)}, q_NHD.options().dtype(at::kFloat))};
   for (std::size_t segment = 0; segment + 1 < segment_starts.size(); ++segment) {
     const auto begin = segment_starts[segment], end = segment_starts[segment + 1];
     const auto scores =
-        masked_scores(heads_first(q_NHD, begin, end, 1), heads_first(k_NKD, begin, end, group), scale);
+        masked_scores(heads_first(q_NHD, begin, end, 1), heads_first(k_NKD, begin, end, group), scale, reach);
     const auto log_sum_exp = at::logsumexp(scores, -1);
     const auto weights = at::exp(scores - log_sum_exp.unsqueeze(-1));
     put(output.out_NHD, begin, end, at::bmm(weights, heads_first(v_NKD, begin, end, group)));
@@ -65,7 +67,7 @@ AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Ten
     const auto q = heads_first(q_NHD, begin, end, 1), k = heads_first(k_NKD, begin, end, group);
     const auto v = heads_first(v_NKD, begin, end, group), d_out = heads_first(d_out_NHD, begin, end, 1);
     const auto log_sum_exp = forward.log_sum_exp_HN.slice(1, begin, end).unsqueeze(-1);
-    const auto weights = at::exp(masked_scores(q, k, scale) - log_sum_exp);
+    const auto weights = at::exp(masked_scores(q, k, scale, AttentionReach::kItselfAndEarlier) - log_sum_exp);
     const auto d_weights = at::bmm(d_out, v.transpose(1, 2));
     const auto dot = (weights * d_weights).sum(-1, true);
     const auto d_scores = weights * (d_weights - dot) * scale;

@@ -73,7 +73,8 @@ std::optional<TextMatcher::Found> TextMatcher::find(std::string_view text, std::
   return std::nullopt;
 }
 
-AddedTokens::AddedTokens(const Component& component, const BpeModel& model, const Normalizer& normalizer) {
+AddedTokens::AddedTokens(const Component& component, const Vocabulary& vocabulary,
+                         const Normalizer& normalizer) {
   if (component.json.is_null()) return;
   if (!component.json.is_array()) component.damaged("this is not a list");
   std::vector<AddedToken> tokens, special, plain;
@@ -82,7 +83,7 @@ AddedTokens::AddedTokens(const Component& component, const BpeModel& model, cons
   for (const auto& token : tokens)
     if (token.special && !token.content.empty() && special_.insert(token.content).second)
       special.push_back(token);
-  assign_ids(tokens, model, plain);
+  assign_ids(tokens, vocabulary, plain);
   special.insert(special.end(), plain.begin(), plain.end());
   for (const auto& token : special) {
     Segment segment{token.content};
@@ -95,7 +96,7 @@ AddedTokens::AddedTokens(const Component& component, const BpeModel& model, cons
   }
 }
 
-void AddedTokens::assign_ids(const std::vector<AddedToken>& tokens, const BpeModel& model,
+void AddedTokens::assign_ids(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary,
                              std::vector<AddedToken>& plain) {
   std::int32_t largest = -1;
   const auto is_known = [this](const AddedToken& token) {
@@ -105,8 +106,8 @@ void AddedTokens::assign_ids(const std::vector<AddedToken>& tokens, const BpeMod
   for (const auto& token : tokens) {
     if (token.content.empty() || is_known(token)) continue;
     auto known = id(token.content);
-    if (!known) known = model.id(token.content);
-    const std::int32_t next = std::max(largest + 1, static_cast<std::int32_t>(model.vocab_size()));
+    if (!known) known = vocabulary.id(token.content);
+    const std::int32_t next = std::max(largest + 1, static_cast<std::int32_t>(vocabulary.size()));
     const std::int32_t assigned = known.value_or(next);
     largest = std::max(largest, assigned);
     ids_[token.content] = assigned;

@@ -10,9 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tokenizer/bpe_model.h"
 #include "tokenizer/component.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/vocabulary.h"
 
 namespace anneal {
 
@@ -54,7 +54,7 @@ class AddedTokens {
   AddedTokens() = default;
   // `component`: the list in the file, may be null. Ids are given as the library does: those of the model's
   // vocabulary, then the numbers after it in order; the ids in the file play no part.
-  AddedTokens(const Component& component, const BpeModel& model, const Normalizer& normalizer);
+  AddedTokens(const Component& component, const Vocabulary& vocabulary, const Normalizer& normalizer);
 
   // `normalized`: of normalized text with the tokens that ask for it, otherwise of raw text with the others.
   // Without `special`, special tokens are text.
@@ -69,7 +69,7 @@ class AddedTokens {
   const std::map<std::int32_t, AddedToken>& by_id() const { return by_id_; }
 
  private:
-  void assign_ids(const std::vector<AddedToken>& tokens, const BpeModel& model,
+  void assign_ids(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary,
                   std::vector<AddedToken>& plain);
 
   std::map<std::string, std::int32_t, std::less<>> ids_;

@@ -9,13 +9,13 @@ namespace {
 
 constexpr std::size_t kShortWord = 32;  // symbols up to which scanning beats a heap
 
-bool later(const BpeScratch::Candidate& a, const BpeScratch::Candidate& b) {
+bool later(const WordScratch::Candidate& a, const WordScratch::Candidate& b) {
   return a.rank != b.rank ? a.rank > b.rank : a.position > b.position;
 }
 
 }  // namespace
 
-void BpeModel::encode(std::string_view word, BpeScratch& scratch, std::vector<std::int32_t>& ids) const {
+void BpeModel::encode(std::string_view word, WordScratch& scratch, std::vector<std::int32_t>& ids) const {
   if (marker_.empty()) return encode_cached(word, scratch, ids);
   std::size_t begin = 0;
   for (std::size_t at = 0; (at = word.find(marker_, at)) != word.npos; at += marker_.size()) {
@@ -26,7 +26,7 @@ void BpeModel::encode(std::string_view word, BpeScratch& scratch, std::vector<st
   if (begin < word.size()) encode_cached(word.substr(begin), scratch, ids);
 }
 
-void BpeModel::encode_cached(std::string_view word, BpeScratch& scratch,
+void BpeModel::encode_cached(std::string_view word, WordScratch& scratch,
                              std::vector<std::int32_t>& ids) const {
   if (word.size() > WordCache::kMaxBytes) return encode_new(word, scratch, ids);
   const auto known = scratch.cache.find(word);
@@ -40,7 +40,7 @@ void BpeModel::encode_cached(std::string_view word, BpeScratch& scratch,
   if (count > 0 && count <= WordCache::kMaxIds) scratch.cache.put(word, {ids.data() + before, count});
 }
 
-void BpeModel::encode_new(std::string_view word, BpeScratch& scratch, std::vector<std::int32_t>& ids) const {
+void BpeModel::encode_new(std::string_view word, WordScratch& scratch, std::vector<std::int32_t>& ids) const {
   if (ignore_merges_)
     if (const auto id = whole_word_id(word)) return ids.push_back(*id);
   scratch.initial.clear();
@@ -72,7 +72,7 @@ void BpeModel::merge_short(const std::vector<std::int32_t>& symbols, std::vector
   ids.insert(ids.end(), left.begin(), left.begin() + count);
 }
 
-void BpeModel::merge_long(BpeScratch& scratch, std::vector<std::int32_t>& ids) const {
+void BpeModel::merge_long(WordScratch& scratch, std::vector<std::int32_t>& ids) const {
   auto& symbols = scratch.symbols;
   auto& heap = scratch.heap;
   symbols.clear();

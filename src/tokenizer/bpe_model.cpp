@@ -3,9 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <limits>
-
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/unicode.h"
 
@@ -14,7 +11,6 @@ namespace {
 
 constexpr std::string_view kSpaceMarker =
     "\xE2\x96\x81";  // U+2581, for a space in SentencePiece vocabularies
-constexpr std::int32_t kMaxId = 1 << 24;
 
 // Views of strings in `merge`.
 std::pair<std::string_view, std::string_view> parse_merge(const Json& merge, const Component& merges,
@@ -39,7 +35,7 @@ bool has_marker_inside(std::string_view token) {
 }  // namespace
 
 BpeModel::BpeModel(const Component& component, bool reads_bytes)
-    : reads_bytes_(reads_bytes), where_(component.where) {
+    : WordModel(component), reads_bytes_(reads_bytes), where_(component.where) {
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!component.value_or<std::string>(key, "").empty())
       component.unsupported(fmt::format("the BPE option \"{}\"", key));
@@ -47,27 +43,12 @@ BpeModel::BpeModel(const Component& component, bool reads_bytes)
   ignore_merges_ = component.value_or<bool>("ignore_merges", false);
   byte_fallback_ = component.value_or<bool>("byte_fallback", false);
   fuse_unk_ = component.value_or<bool>("fuse_unk", false);
-  load_vocabulary(component);
   if (component.json.contains("unk_token") && !component.json.at("unk_token").is_null()) {
     unk_token_ = component.value<std::string>("unk_token");
-    unk_id_ = id(*unk_token_).value_or(-1);
+    unk_id_ = vocabulary.id(*unk_token_).value_or(-1);
   }
   load_merges(component);
   load_initial_symbols();
-}
-
-void BpeModel::load_vocabulary(const Component& component) {
-  const Component vocabulary = component.child("vocab");
-  if (!vocabulary.json.is_object()) vocabulary.damaged("this is not an object");
-  ids_.reserve(vocabulary.json.size());
-  for (const auto& [token, value] : vocabulary.json.items()) {
-    if (!value.is_number_integer() || value < 0 || value >= kMaxId)
-      vocabulary.damaged(fmt::format("the id of \"{}\" is {}", token, value.dump()));
-    const auto id = value.get<std::int32_t>();
-    const auto entry = ids_.emplace(token, id).first;
-    if (tokens_.size() <= static_cast<std::size_t>(id)) tokens_.resize(id + 1);
-    tokens_[id] = &entry->first;
-  }
 }
 
 void BpeModel::load_merges(const Component& component) {
@@ -75,14 +56,13 @@ void BpeModel::load_merges(const Component& component) {
   if (!list.json.is_array()) list.damaged("this is not a list");
   merges_ = MergeTable(list.json.size());
   const auto known_id = [&](std::string_view token, std::size_t rank) {
-    const auto found = ids_.find(token);
-    if (found == ids_.end())
-      list.damaged(fmt::format("merge {} names \"{}\", which the vocabulary lacks", rank, token));
-    return found->second;
+    const auto found = vocabulary.id(token);
+    if (!found) list.damaged(fmt::format("merge {} names \"{}\", which the vocabulary lacks", rank, token));
+    return *found;
   };
   // If no merge joins another character with a following marker, the symbols on both sides never meet, and a
   // long text falls apart into words. A run of unknown characters ends there too, as the marker is known.
-  bool falls_apart = !reads_bytes_ && !ignore_merges_ && id(kSpaceMarker);
+  bool falls_apart = !reads_bytes_ && !ignore_merges_ && vocabulary.id(kSpaceMarker);
   std::uint32_t rank = 0;
   std::string merged;
   for (const auto& merge : list.json) {
@@ -99,31 +79,22 @@ void BpeModel::load_merges(const Component& component) {
 
 void BpeModel::load_initial_symbols() {
   for (int byte = 0; byte < 256; ++byte) {
-    byte_ids_[byte] = id(to_utf8({&byte_alphabet()[byte], 1})).value_or(-1);
-    fallback_ids_[byte] = id(fmt::format("<0x{:02X}>", byte)).value_or(-1);
+    byte_ids_[byte] = vocabulary.id(to_utf8({&byte_alphabet()[byte], 1})).value_or(-1);
+    fallback_ids_[byte] = vocabulary.id(fmt::format("<0x{:02X}>", byte)).value_or(-1);
   }
   if (reads_bytes_) return;
-  for (const auto& [token, id] : ids_) {
-    if (token.empty() || !is_valid_utf8(token)) continue;
+  vocabulary.for_each([this](const std::string& token, std::int32_t id) {
+    if (token.empty() || !is_valid_utf8(token)) return;
     std::size_t at = 0;
     const char32_t c = next_code_point(token, at);
-    if (at != token.size()) continue;
+    if (at != token.size()) return;
     if (character_ids_.size() <= c) character_ids_.resize(c + 1, -1);
     character_ids_[c] = id;
-  }
-}
-
-std::optional<std::int32_t> BpeModel::id(std::string_view token) const {
-  const auto found = ids_.find(token);
-  return found == ids_.end() ? std::nullopt : std::optional(found->second);
-}
-
-const std::string* BpeModel::token(std::int32_t id) const {
-  return id >= 0 && static_cast<std::size_t>(id) < tokens_.size() ? tokens_[id] : nullptr;
+  });
 }
 
 std::optional<std::int32_t> BpeModel::whole_word_id(std::string_view word) const {
-  return reads_bytes_ ? id(bytes_to_characters(word)) : id(word);
+  return reads_bytes_ ? vocabulary.id(bytes_to_characters(word)) : vocabulary.id(word);
 }
 
 // The id of the symbol at `at`, which moves past it; -1, with `character` as the vocabulary would write it,

@@ -116,6 +116,35 @@ class MetaspaceStep : public DecoderStep {
   bool prepends_;
 };
 
+// A space before every token that begins a word. The cleanup is the library's, token by token.
+class WordPieceStep : public DecoderStep {
+ public:
+  WordPieceStep(std::string prefix, bool cleanup) : prefix_(std::move(prefix)), cleanup_(cleanup) {}
+  void apply(std::vector<std::string>& tokens) const override {
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      std::string& token = tokens[i];
+      if (i > 0) {
+        if (token.starts_with(prefix_))
+          token.erase(0, prefix_.size());
+        else
+          token.insert(0, " ");
+      }
+      if (cleanup_) clean(token);
+    }
+  }
+
+ private:
+  static void clean(std::string& token) {
+    constexpr std::pair<const char*, const char*> kRules[] = {
+        {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+        {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (const auto& [from, to] : kRules) token = replace_all(token, Regex::literal(from), to);
+  }
+
+  std::string prefix_;
+  bool cleanup_;
+};
+
 bool metaspace_prepends(const Component& component) {
   if (component.json.contains("prepend_scheme"))
     return component.value<std::string>("prepend_scheme") != "never";
@@ -177,6 +206,8 @@ void Decoder::add(const Component& component) {
   } else if (type == "Strip") {
     push(StripStep(component.value<std::string>("content"), component.value<std::size_t>("start"),
                    component.value<std::size_t>("stop")));
+  } else if (type == "WordPiece") {
+    push(WordPieceStep(component.value<std::string>("prefix"), component.value_or<bool>("cleanup", true)));
   } else if (type == "Metaspace") {
     push(MetaspaceStep(component.value<std::string>("replacement"), metaspace_prepends(component)));
   } else {

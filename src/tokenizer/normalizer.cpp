@@ -90,18 +90,61 @@ class StripStep : public NormalizerStep {
   bool left_, right_;
 };
 
+// Drops the characters of a flag.
 class StripAccentsStep : public NormalizerStep {
+ public:
+  explicit StripAccentsStep(std::uint16_t flag) : flag_(flag) {}
+  void apply(Segment& segment) const override {
+    const auto* flags = code_point_flags();
+    std::string out;
+    for (std::size_t at = 0; at < segment.text.size();) {
+      const std::size_t start = at;
+      if (flags[next_code_point(segment.text, at)] & flag_) {
+        if (start == 0) segment.at_start = false;
+      } else {
+        out.append(segment.text, start, at - start);
+      }
+    }
+    segment.text = std::move(out);
+  }
+
+ private:
+  std::uint16_t flag_;
+};
+
+// Without control characters, every kind of space as U+0020.
+class BertCleanStep : public NormalizerStep {
  public:
   void apply(Segment& segment) const override {
     const auto* flags = code_point_flags();
     std::string out;
     for (std::size_t at = 0; at < segment.text.size();) {
       const std::size_t start = at;
-      if (flags[next_code_point(segment.text, at)] & kNonspacingMarkFlag) {
+      const auto of = flags[next_code_point(segment.text, at)];
+      if (of & kBertRemovedFlag) {
         if (start == 0) segment.at_start = false;
+      } else if (of & kCharSpaceFlag) {
+        out.push_back(' ');
       } else {
         out.append(segment.text, start, at - start);
       }
+    }
+    segment.text = std::move(out);
+  }
+};
+
+// Makes every ideograph a word.
+class BertIdeographStep : public NormalizerStep {
+ public:
+  void apply(Segment& segment) const override {
+    const auto* flags = code_point_flags();
+    std::string out;
+    for (std::size_t at = 0; at < segment.text.size();) {
+      const std::size_t start = at;
+      const bool apart = flags[next_code_point(segment.text, at)] & kBertIdeographFlag;
+      if (apart) out.push_back(' ');
+      out.append(segment.text, start, at - start);
+      if (apart) out.push_back(' ');
     }
     segment.text = std::move(out);
   }
@@ -137,7 +180,16 @@ void Normalizer::add(const Component& component) {
   } else if (type == "Strip") {
     push(StripStep(component.value<bool>("strip_left"), component.value<bool>("strip_right")));
   } else if (type == "StripAccents") {
-    push(StripAccentsStep());
+    push(StripAccentsStep(kNonspacingMarkFlag));
+  } else if (type == "BertNormalizer") {
+    const bool lowercase = component.value<bool>("lowercase");
+    if (component.value<bool>("clean_text")) push(BertCleanStep());
+    if (component.value<bool>("handle_chinese_chars")) push(BertIdeographStep());
+    if (component.value_or<bool>("strip_accents", lowercase)) {
+      push(FormStep(NormalForm::kNfd));
+      push(StripAccentsStep(kBertAccentFlag));
+    }
+    if (lowercase) push(LowercaseStep());
   } else {
     component.unsupported_type();
   }

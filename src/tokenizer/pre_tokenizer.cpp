@@ -139,6 +139,9 @@ void PreTokenizer::add(const Component& component) {
     steps_.push_back(load_metaspace(component));
   } else if (type == "WhitespaceSplit") {
     steps_.push_back(std::make_unique<FlagSplit>(kCharSpaceFlag, SplitBehavior::kRemoved));
+  } else if (type == "BertPreTokenizer") {
+    steps_.push_back(std::make_unique<FlagSplit>(kCharSpaceFlag, SplitBehavior::kRemoved));
+    steps_.push_back(std::make_unique<FlagSplit>(kBertPunctuationFlag, SplitBehavior::kIsolated));
   } else if (type == "Whitespace") {
     steps_.push_back(std::make_unique<WhitespaceSplit>());
   } else {

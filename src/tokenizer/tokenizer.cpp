@@ -24,21 +24,16 @@ Component part(const Component& file, const char* key) {
   return {found == file.json.end() ? kNull : *found, file.where + ": " + key};
 }
 
-Component bpe_component(const Component& file) {
+Component model_part(const Component& file) {
   const Component model = part(file, "model");
   if (!model.json.is_object()) model.damaged("there is no model");
-  if (!model.json.contains("type")) {  // old files leave it out
-    if (model.json.contains("vocab") && model.json.contains("merges")) return model;
-    model.unsupported("a model without vocabulary and merges (such as WordPiece)");
-  }
-  if (model.type() != "BPE") model.unsupported("the model \"" + model.type() + "\"");
   return model;
 }
 
 // What one thread keeps for one tokenizer.
 struct ThreadScratch {
   std::uint64_t owner;
-  BpeScratch bpe;
+  WordScratch model;
   std::vector<AddedTokens::Part> raw_parts, normalized_parts;
   WordList words;
 };
@@ -59,20 +54,20 @@ struct Tokenizer::State {
   State(const Component& file, const std::filesystem::path& folder)
       : normalizer(part(file, "normalizer")),
         pre_tokenizer(part(file, "pre_tokenizer")),
-        model(bpe_component(file), pre_tokenizer.gives_bytes()),
-        added(part(file, "added_tokens"), model, normalizer),
+        model(load_word_model(model_part(file), pre_tokenizer.gives_bytes())),
+        added(part(file, "added_tokens"), model->vocabulary, normalizer),
         post_processor(part(file, "post_processor")),
         decoder(part(file, "decoder")),
         names(load_special_token_names(folder)) {}
 
   std::optional<std::int32_t> id(std::string_view token) const {
     const auto found = added.id(token);
-    return found ? found : model.id(token);
+    return found ? found : model->vocabulary.id(token);
   }
 
   const std::string* token(std::int32_t id) const {
     const std::string* found = added.piece(id);
-    return found ? found : model.token(id);
+    return found ? found : model->vocabulary.token(id);
   }
 
   std::optional<std::int32_t> named(const std::optional<std::string>& name,
@@ -84,7 +79,7 @@ struct Tokenizer::State {
 
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  BpeModel model;
+  std::unique_ptr<const WordModel> model;
   AddedTokens added;
   PostProcessor post_processor;
   Decoder decoder;
@@ -125,7 +120,7 @@ void Tokenizer::append_text(std::string_view text, bool special_in_text, bool co
     list.words.assign(1, {0, piece.size(), at_start});
     list.continuation = continuation;
     state.pre_tokenizer.apply(list);
-    for (const auto& word : list.words) state.model.encode(list.view(word), scratch.bpe, ids);
+    for (const auto& word : list.words) state.model->encode(list.view(word), scratch.model, ids);
   };
   scratch.raw_parts.clear();
   state.added.split(text, false, special_in_text, scratch.raw_parts);
@@ -196,14 +191,14 @@ std::vector<std::int32_t> Tokenizer::leading_special_ids() const { return state_
 std::vector<std::int32_t> Tokenizer::trailing_special_ids() const { return state_->post_processor.trailing; }
 
 std::int64_t Tokenizer::vocab_size() const {
-  std::int64_t size = state_->model.vocab_size();
-  for (const auto& [id, token] : state_->added.by_id()) size += !state_->model.id(token.content);
+  std::int64_t size = state_->model->vocabulary.size();
+  for (const auto& [id, token] : state_->added.by_id()) size += !state_->model->vocabulary.id(token.content);
   return size;
 }
 
 std::int32_t Tokenizer::largest_id() const {
   const auto& added = state_->added.by_id();
-  return std::max(state_->model.largest_id(), added.empty() ? -1 : added.rbegin()->first);
+  return std::max(state_->model->vocabulary.largest_id(), added.empty() ? -1 : added.rbegin()->first);
 }
 
 std::optional<std::int32_t> Tokenizer::bos_id() const {

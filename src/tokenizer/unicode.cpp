@@ -58,6 +58,10 @@ class Tables {
     set(kCharWord, kCharWordFlag);
     set(kCharNumeric, kCharNumericFlag);
     set(kNonspacingMark, kNonspacingMarkFlag);
+    set(kBertRemoved, kBertRemovedFlag);
+    set(kBertIdeograph, kBertIdeographFlag);
+    set(kBertAccent, kBertAccentFlag);
+    set(kBertPunctuation, kBertPunctuationFlag);
     for_each_sequence(kLowercase, [this](char32_t c, std::u32string_view lower) { lowercase[c] = lower; });
   }
 

@@ -54,6 +54,10 @@ enum CodePointFlag : std::uint16_t {
   kCharWordFlag = 64,      // neighbours that forbid a single_word token
   kCharNumericFlag = 128,  // the Digits pre-tokenizer
   kNonspacingMarkFlag = 256,
+  kBertRemovedFlag = 512,      // what BertNormalizer drops
+  kBertIdeographFlag = 1024,   // what it puts spaces around
+  kBertAccentFlag = 2048,      // what it strips as an accent: fewer than StripAccents does
+  kBertPunctuationFlag = 4096  // words of their own for BertPreTokenizer
 };
 
 inline constexpr char32_t kCodePoints = 0x110000;

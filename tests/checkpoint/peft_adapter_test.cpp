@@ -172,6 +172,7 @@ TEST_F(PeftAdapter, RefusesWhatItDoesNotCompute) {
     config_error("\"layers_to_transform\" or", with("layers_to_transform", layers));
   config_error("\"exclude_modules\" is not supported", with("exclude_modules", {"q_proj"}));
   config_error("\"rank_pattern\": \"(\" is not a regular", with("rank_pattern", {{"(", 4}}));
+  config_error("\"rank_pattern\": has no positive number", with("rank_pattern", {{"q_proj", 2.5}}));
   config_error("\"alpha_pattern\": has no positive number", with("alpha_pattern", {{"q_proj", 0}}));
   Json other = good;
   other["peft_type"] = "IA3";

@@ -57,20 +57,22 @@ using Attention = decltype(&attention);
 using Backward = decltype(&attention_backward);
 
 Result run(const Inputs& in, SegmentStarts starts, Attention forward, Backward backward) {
-  const auto output = forward(in.q, in.k, in.v, starts, in.scale);
+  const auto output = forward(in.q, in.k, in.v, starts, in.scale, AttentionReach::kItselfAndEarlier);
   const auto gradients = backward(in.d_out, in.q, in.k, in.v, output, starts, in.scale);
   return {output.out_NHD, output.log_sum_exp_HN, gradients.dq_NHD, gradients.dk_NKD, gradients.dv_NKD};
 }
 
 // Softmax attention of the textbook in float64, all segments at once under one mask; gradients by autograd.
-Result by_definition(const Inputs& in, SegmentStarts starts) {
+Result by_definition(const Inputs& in, SegmentStarts starts,
+                     AttentionReach reach = AttentionReach::kItselfAndEarlier) {
   const auto tokens = in.q.size(0), group = in.q.size(1) / in.k.size(1);
   auto visible = at::zeros({tokens, tokens}, at::kBool);
   for (std::size_t segment = 0; segment + 1 < starts.size(); ++segment) {
     const auto begin = starts[segment], length = starts[segment + 1] - begin;
+    const auto all = at::ones({length, length}, at::kBool);
     visible.slice(0, begin, begin + length)
         .slice(1, begin, begin + length)
-        .copy_(at::ones({length, length}, at::kBool).tril());
+        .copy_(reach == AttentionReach::kAll ? all : all.tril());
   }
   auto q = in_double(in.q).clone(), k = in_double(in.k).clone(), v = in_double(in.v).clone();
   for (auto* leaf : {&q, &k, &v}) leaf->set_requires_grad(true);
@@ -112,6 +114,20 @@ TEST(Attention, EqualsTheDefinition) {
       expect_close(run(in, kStarts, attention, attention_backward), by_definition(in, kStarts), c.type,
                    text_of(c));
     }
+}
+
+// Oracle: the definition in float64 on the same inputs, forward.
+TEST(Attention, OfAllTokensEqualsTheDefinition) {
+  for (const auto type : {at::kFloat, at::kBFloat16})
+    for (const auto& c : cases(type))
+      for (const auto forward : {attention, plain::attention}) {
+        const Inputs in(c, kStarts.back());
+        const auto actual = forward(in.q, in.k, in.v, kStarts, in.scale, AttentionReach::kAll);
+        const auto wanted = by_definition(in, kStarts, AttentionReach::kAll);
+        EXPECT_LT(relative_error(actual.out_NHD, wanted.out), type == at::kFloat ? kFloat32 : kBf16Output)
+            << text_of(c);
+        EXPECT_LT(relative_error(actual.log_sum_exp_HN, wanted.log_sum_exp), kFloat32) << text_of(c);
+      }
 }
 
 // Oracle: the definition; every length up to two tiles, where the last tile of queries or keys is partial.

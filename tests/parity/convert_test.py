@@ -1,6 +1,8 @@
 """Oracles: transformers and PEFT load what `anneal convert` writes, without a word, and compute the same."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from reference import hf_train, tiny_models
 from support.convert import bytes_of, change_config, change_tensors, load_merged, load_with_adapter, logits, make_checkpoint
-from support.program import anneal, write_rows
+from support.program import ROOT, anneal, write_rows
 
 FAMILIES = ["llama", "llama-untied", "qwen3", "qwen3-untied"]
 
@@ -207,3 +209,19 @@ def test_bytes_are_the_same_each_time(tiny, tmp_path: Path):
     for name in ("a", "b"):
         convert(model, make_checkpoint(tmp_path / name, model, adapter), "--max_shard_size", "60KB")
     assert bytes_of(tmp_path / "a.hf_model") == bytes_of(tmp_path / "b.hf_model")
+
+
+def test_the_script_finds_the_run_by_the_name_of_its_model(tiny, tmp_path: Path):
+    """As the documentation has it: train, then convert with --base_model alone, in the same folder."""
+    model, _ = tiny("qwen3")
+    data = write_rows(tmp_path / "data" / "training.jsonl", [{"input": "Say 1.\n", "output": "The number 1."}] * 20).parent
+    anneal("train", "--hf_model_id", model, "--data_dir", data, "--results_dir", tmp_path / "results", "--max_steps", "3",
+           "--warmup_ratio", "0", "--learning_rate", "1e-2", "--max_seq_length", "64", "--lora_rank", "4")  # fmt: skip
+    script = [sys.executable, ROOT / "convert_checkpoint_to_hf.py", "--base_model", model]
+    done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    trained = tmp_path / "results" / model.name / "checkpoint-3"
+    expected = logits(load_with_adapter(model, trained))
+    assert (logits(load_merged(trained.with_suffix(".hf_model"))) - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert (logits(AutoModelForCausalLM.from_pretrained(model)) - expected).abs().max() > 1e-3, "the adapter is at work"
+    assert subprocess.run([*script, "--nonsense"], cwd=tmp_path, capture_output=True).returncode == 2

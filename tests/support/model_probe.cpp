@@ -1,7 +1,7 @@
 // What the parity tests compare with transformers and PEFT: logits, loss, gradients and dropout masks of
 // given tokens.
 //
-//   model_probe REQUEST.json
+//   model_probe REQUEST.json          model_probe eval REQUEST.json: see eval_probe.h
 //
 // {"model": folder, "adapter": folder or null, "full_ft": bool, "compute_dtype": "fp32" | "bf16",
 //  "samples": [{"ids": [...], "prompt_length": n}], "gradients": bool, "masks": bool, "lora_dropout": p,
@@ -19,6 +19,7 @@
 #include "checkpoint/tensor_file.h"
 #include "models/language_head.h"
 #include "nn/dropout.h"
+#include "tests/support/eval_probe.h"
 #include "train/step.h"
 
 namespace anneal {
@@ -83,12 +84,14 @@ void run(const Json& request) {
 }  // namespace anneal
 
 int main(int count, char** values) {
-  if (count != 2) {
-    std::fprintf(stderr, "usage: model_probe REQUEST.json\n");
+  const bool is_eval = count == 3 && std::string_view(values[1]) == "eval";
+  if (count != 2 && !is_eval) {
+    std::fprintf(stderr, "usage: model_probe [eval] REQUEST.json\n");
     return 2;
   }
   try {
-    anneal::run(anneal::read_json_file(values[1], anneal::ExitCode::kUsage));
+    const auto request = anneal::read_json_file(values[count - 1], anneal::ExitCode::kUsage);
+    is_eval ? anneal::run_eval_probe(request) : anneal::run(request);
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "model_probe: %s\n", error.what());

@@ -43,6 +43,21 @@ def generate(folder: Path, prompts: list[list[int]], stop: list[str] | None = No
     return json.loads(output.read_text())["completions"]
 
 
+def eval_probe(folder: Path, candidates: list[str], references: list[str], **options: Any) -> dict[str, Any]:
+    """model_probe's scores of pairs of texts; see tests/support/eval_probe.h. BERTScore only where options are given."""
+    request = {
+        "options": options or None,
+        "candidates": candidates,
+        "references": references,
+        "output": str(folder / "eval.json"),
+    }
+    (folder / "request.json").write_text(json.dumps(request, default=str))
+    program = [str(BUILD / "model_probe"), "eval", str(folder / "request.json")]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "eval.json").read_text())
+
+
 def steps_of(run: Path) -> list[dict[str, float]]:
     """The training events of a run's log."""
     events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]

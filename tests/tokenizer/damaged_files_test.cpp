@@ -39,19 +39,31 @@ TEST(TokenizerFile, MissingFolderAndFile) {
 }
 
 TEST(TokenizerFile, UnsupportedComponents) {
-  expect_refused_with("/model", R"({"type": "WordPiece", "vocab": {}})", {"WordPiece"});
+  expect_refused_with("/model", R"({"type": "WordLevel", "vocab": {}})", {"WordLevel"});
   expect_refused_with("/model", R"({"type": "Unigram", "vocab": []})", {"Unigram"});
-  expect_refused_with("/model", R"({"unk_token": "x", "vocab": {}})", {"WordPiece", "model"});
+  expect_refused_with("/model", R"({"unk_token": "x", "vocab": {}})", {"neither BPE nor WordPiece", "model"});
   expect_refused_with("/normalizer", R"({"type": "Precompiled"})", {"Precompiled", "normalizer"});
   expect_refused_with("/normalizer",
                       R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Nmt"}]})",
                       {"Nmt", "normalizers[1]"});
-  expect_refused_with("/pre_tokenizer", R"({"type": "BertPreTokenizer"})", {"BertPreTokenizer"});
+  expect_refused_with("/pre_tokenizer", R"({"type": "UnicodeScripts"})", {"UnicodeScripts"});
   expect_refused_with("/post_processor", R"({"type": "Novel"})", {"Novel", "post_processor"});
   expect_refused_with("/decoder", R"({"type": "CTC"})", {"CTC", "decoder"});
   expect_refused_with("/model/dropout", "0.1", {"dropout"});
   expect_refused_with("/model/continuing_subword_prefix", R"("##")", {"continuing_subword_prefix"});
   expect_refused_with("/model/end_of_word_suffix", R"("</w>")", {"end_of_word_suffix"});
+}
+
+TEST(TokenizerFile, DamagedWordPiece) {
+  const auto model = [](const std::string& vocabulary, const std::string& rest) {
+    return R"({"type": "WordPiece", "vocab": )" + vocabulary + rest + "}";
+  };
+  const std::string options = R"(, "unk_token": "u", "max_input_chars_per_word": 9)";
+  const std::string prefix = R"(, "continuing_subword_prefix": "##")";
+  expect_refused_with("/model", model(R"({"u": 0})", options).c_str(), {"continuing_subword_prefix"});
+  expect_refused_with("/model", model(R"({"a": 0})", options + prefix).c_str(), {"unknown token \"u\""});
+  expect_refused_with("/model", model(R"({"u": -1})", options + prefix).c_str(), {"vocab", "-1"});
+  expect_refused_with("/model", model("[]", options + prefix).c_str(), {"vocab", "not an object"});
 }
 
 TEST(TokenizerFile, UnsupportedPatterns) {

@@ -56,6 +56,16 @@ def character_model():
     return json.loads(tokenizer.to_str())["model"]
 
 
+@functools.cache
+def word_piece_model():
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.WordPieceTrainer(vocab_size=400, special_tokens=special, show_progress=False))
+    return json.loads(tokenizer.to_str())["model"]
+
+
 def added(*tokens):
     flags = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=False)
     return [dict(id=i, content=content, **{**flags, **own}) for i, (content, own) in enumerate(tokens)]
@@ -76,6 +86,22 @@ def characters(pre_tokenizer=None, normalizer=None, tokens=(), post_processor=No
     return dict(
         version="1.0", truncation=None, padding=None, added_tokens=list(tokens), normalizer=normalizer,
         pre_tokenizer=pre_tokenizer, post_processor=post_processor, decoder=decoder, model=made)
+
+
+def word_pieces(tokens=(), normalizer=None, post_processor=None, prefix="##", cleanup=True, drop=(), **model):
+    made = {k: v for k, v in {**word_piece_model(), **model}.items() if k not in drop}
+    if prefix != "##":
+        made["vocab"] = {(prefix + k[2:] if k.startswith("##") else k): v for k, v in made["vocab"].items()}
+        made["continuing_subword_prefix"] = prefix
+    return dict(
+        version="1.0", truncation=None, padding=None, added_tokens=list(tokens), normalizer=normalizer,
+        pre_tokenizer=dict(type="BertPreTokenizer"), post_processor=post_processor,
+        decoder=dict(type="WordPiece", prefix=prefix, cleanup=cleanup), model=made)
+
+
+def bert_normalizer(clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=True):
+    return dict(type="BertNormalizer", clean_text=clean_text, handle_chinese_chars=handle_chinese_chars,
+                strip_accents=strip_accents, lowercase=lowercase)
 
 
 def split(pattern, behavior="Isolated", invert=False, kind="Regex"):
@@ -112,6 +138,9 @@ FLAGS = added(
     ("the", dict(single_word=True)), ("World", dict(normalized=True)), ("café", dict(normalized=True, rstrip=True)),
     ("<|im_end|>", dict(lstrip=True, rstrip=True, single_word=True)), ("<|im_end|>x", {}), (" \n", {}),
     ("ﬁ", dict(normalized=True)), ("don", dict(single_word=True, normalized=True)))
+
+
+BERT_TOKENS = added(*((name, dict(special=True)) for name in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")))
 
 
 def metaspace(scheme="always", split=True, replacement="▁"):
@@ -158,6 +187,12 @@ def all_tokenizers():
             metaspace("first"), sequence(dict(type="Strip", strip_left=True, strip_right=False), dict(type="NFKC")),
             decoder=metaspace("never"), tokens=SPECIALS),
         "metaspace_never": characters(metaspace("never"), decoder=metaspace("never")),
+        "bert": word_pieces(BERT_TOKENS, bert_normalizer(), dict(type="BertProcessing", sep=["[SEP]", 3], cls=["[CLS]", 2])),
+        "bert_cased": word_pieces(BERT_TOKENS, bert_normalizer(lowercase=False), template(["[UNK]"], ["[CLS]"]),
+                                  cleanup=False),
+        "bert_accents": word_pieces(FLAGS, bert_normalizer(strip_accents=True, lowercase=False), prefix="@@"),
+        "bert_no_accents": word_pieces(FLAGS, bert_normalizer(False, False, False, True), max_input_chars_per_word=7),
+        "word_piece_old": word_pieces(BERT_TOKENS, drop=("type",)),
         "replace_regex": characters(metaspace("never", False), sequence(
             dict(type="Replace", pattern={"Regex": r"\s{2,}|\p{So}"}, content=" "),
             dict(type="Replace", pattern={"String": "ab"}, content=""))),

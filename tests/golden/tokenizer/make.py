@@ -14,7 +14,7 @@ import small_tokenizers  # noqa: E402
 
 NAMES = ["gpt2", "qwen2", "llama3", "marks", "o200k", "flags", "flags_nfkd", "roberta", "post_sequence", "spm",
          "spm_unk_each", "spm_some_bytes", "metaspace", "metaspace_first", "metaspace_first_strip", "replace_regex",
-         "pattern_2_inverted"]
+         "pattern_2_inverted", "bert", "bert_cased", "bert_no_accents"]
 SEED = 7
 TEXTS = 12
 
