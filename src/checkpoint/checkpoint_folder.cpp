@@ -75,6 +75,8 @@ std::string checkpoint_defect(const fs::path& folder) {
   } catch (const UserError& error) {
     const auto& problem = error.problems().front();
     return problem.where + ": " + problem.problem;
+  } catch (const fs::filesystem_error& error) {  // no right to look, links in circles
+    return error.what();
   }
   return "";
 }

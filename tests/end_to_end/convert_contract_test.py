@@ -180,6 +180,16 @@ def test_other_inputs_and_lost_files(base: Path, checkpoint: Path):
     refused(convert(base, checkpoint, check=False), USAGE, "differs (tokenizer.json)")
 
 
+def test_verify_looks_at_a_folder_that_is_up_to_date_too(base: Path, checkpoint: Path):
+    convert(base, checkpoint)
+    assert "equal bit for bit" in convert(base, checkpoint, "--verify").stdout
+    weights = checkpoint.parent / "checkpoint-7.hf_model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1000] ^= 1  # in the last merged tensor; behind it stands only the norm of 256 bytes
+    weights.write_bytes(content)
+    refused(convert(base, checkpoint, "--verify", check=False), MODEL, "v_proj.weight' is not what was written")
+
+
 def test_what_no_conversion_has_written_stays(base: Path, checkpoint: Path, tmp_path: Path):
     mine = tmp_path / "mine"
     mine.mkdir()

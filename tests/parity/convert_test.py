@@ -1,5 +1,6 @@
 """Oracles: transformers and PEFT load what `anneal convert` writes, without a word, and compute the same."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -221,6 +222,8 @@ def test_the_script_finds_the_run_by_the_name_of_its_model(tiny, tmp_path: Path)
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     trained = tmp_path / "results" / model.name / "checkpoint-3"
+    run_config = json.loads((trained.parent / "run_config.json").read_text())
+    assert run_config["base_config_sha256"] == hashlib.sha256((model / "config.json").read_bytes()).hexdigest()
     expected = logits(load_with_adapter(model, trained))
     assert (logits(load_merged(trained.with_suffix(".hf_model"))) - expected).abs().max() <= 1e-5 * expected.abs().max()
     assert (logits(AutoModelForCausalLM.from_pretrained(model)) - expected).abs().max() > 1e-3, "the adapter is at work"
