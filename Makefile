@@ -1,5 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-.PHONY: setup build test test-full demo demo-verify bench-train bench-bertscore compare-quality check format clean
+.PHONY: setup build test test-full demo demo-verify bench-train bench-bertscore compare-quality test-vllm check format clean
 
 setup:
 	@tools/setup
@@ -35,6 +35,10 @@ bench-bertscore: build
 # About 75 minutes: three seeds of each program; finished runs are kept.
 compare-quality: build
 	@.venv/bin/python benchmarks/compare_quality.py
+
+# About 15 minutes the first time: installs vLLM for CPUs, and compares greedy texts with it.
+test-vllm: build
+	@tools/test_vllm
 
 check: setup
 	@tools/check

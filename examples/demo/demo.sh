@@ -39,9 +39,7 @@ $python examples/demo/show.py "$out/before.log"
 title "3. Training: LoRA, rank 16, $steps steps of 8 samples"
 rm -rf "$run"
 $anneal train --hf_model_id "$model" --data_dir "$out/data" --results_dir "$out/results" --run_name demo \
-  --max_steps "$steps" --per_device_train_batch_size 2 --gradient_accumulation_steps 4 \
-  --learning_rate 1e-3 --min_learning_rate 1e-5 --warmup_ratio 0.05 --weight_decay 0.01 --max_grad_norm 1.0 \
-  --lora_rank 16 --lora_alpha 32 --lora_dropout 0.05 --eval_steps "$steps" --logging_steps 5 --seed 16257
+  --config configs/demo_lora.json --max_steps "$steps" --eval_steps "$steps"
 adapter=$run/$(cat "$run/best")
 
 title "4. After training: the same rows; none of their names, places, things and numbers was trained on"

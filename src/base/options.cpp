@@ -175,6 +175,19 @@ void OptionTable::add(const std::string& name, std::optional<std::string>& value
                       [&value] { return value ? Json(*value) : Json(nullptr); }});
 }
 
+void OptionTable::add(const std::string& name, std::vector<std::string>& value, const std::string& help,
+                      const FieldTraits& traits) {
+  const auto set_text = [&value](const std::string& text) { value.push_back(text); };
+  const auto set_json = [&value](const Json& json) {
+    const auto is_text = [](const Json& item) { return item.is_string(); };
+    if (!json.is_array() || !std::all_of(json.begin(), json.end(), is_text))
+      throw std::invalid_argument("an array of texts");
+    value = json.get<std::vector<std::string>>();
+  };
+  options_.push_back(
+      {name, "text", "", help, traits, set_text, set_json, [&value] { return Json(value); }, true});
+}
+
 Option* OptionTable::find(const std::string& name) {
   const auto found = std::find_if(options_.begin(), options_.end(),
                                   [&](const Option& option) { return option.name == name; });
@@ -291,17 +304,19 @@ std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
       problems.push_back({"a value is missing", "--" + option->name, "give --" + option->name + " VALUE"});
       continue;
     }
-    if (!names.insert(option->name).second)
+    if (!names.insert(option->name).second && !option->is_list)
       warnings.push_back("--" + option->name + " is given more than once; the last one counts");
     assignments.emplace_back(option, flag.value);
   }
   for (const auto& path : config_files) parse_config_file(path, names, problems);
+  std::set<const Option*> started;  // lists whose items of a config file have given way to the flags
   for (const auto& [option, text] : assignments) {
     if (!option->traits.later.empty()) {
       problems.push_back(belongs_to_later_part(*option));
       continue;
     }
     try {
+      if (option->is_list && started.insert(option).second) option->set_json(Json::array());
       option->set_text(text);
     } catch (const std::invalid_argument& error) {
       problems.push_back(wrong_value(*option, text, error.what()));
@@ -345,7 +360,8 @@ std::string choices_text(const Option& option) {
 }
 
 std::string with_notes(const Option& option) {
-  return option.help + (option.traits.later.empty() ? "" : " Not in this version yet.");
+  return option.help + (option.is_list ? " May be given several times." : "") +
+         (option.traits.later.empty() ? "" : " Not in this version yet.");
 }
 
 }  // namespace

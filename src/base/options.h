@@ -24,6 +24,7 @@ struct Option {
   std::function<void(const std::string&)> set_text;
   std::function<void(const Json&)> set_json;
   std::function<Json()> value;
+  bool is_list = false;  // each occurrence of the flag adds an item; JSON gives an array
 };
 
 class OptionTable {
@@ -59,6 +60,8 @@ class OptionTable {
   void add(const std::string& name, std::optional<std::int64_t>& value, const std::string& help,
            const FieldTraits& traits);
   void add(const std::string& name, std::optional<std::string>& value, const std::string& help,
+           const FieldTraits& traits);
+  void add(const std::string& name, std::vector<std::string>& value, const std::string& help,
            const FieldTraits& traits);
   Option* find(const std::string& name);
   std::string nearest_name(const std::string& name) const;

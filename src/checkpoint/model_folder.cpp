@@ -11,15 +11,36 @@ constexpr const char* kTokenizerFiles[] = {
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
     "merges.txt",     "tokenizer.model",       "added_tokens.json",       "chat_template.jinja"};
 
-void copy_if_there(const std::filesystem::path& from, const std::filesystem::path& to, const char* name) {
-  if (std::filesystem::exists(from / name))
-    write_file_atomically(to / name, read_file(from / name, ExitCode::kModel));
+void copy_into(const std::filesystem::path& file, const std::filesystem::path& to) {
+  write_file_atomically(to / file.filename(), read_file(file, ExitCode::kModel));
+}
+
+const char* dtype_in_config(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float32";
 }
 
 }  // namespace
 
+std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const char* name : kTokenizerFiles)
+    if (std::filesystem::exists(folder / name)) files.push_back(folder / name);
+  return files;
+}
+
 void copy_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to) {
-  for (const char* name : kTokenizerFiles) copy_if_there(from, to, name);
+  for (const auto& file : tokenizer_files(from)) copy_into(file, to);
+}
+
+std::string config_with_dtype(const std::filesystem::path& folder, at::ScalarType dtype) {
+  const auto path = folder / "config.json";
+  auto config = parse_ordered_json(read_file(path, ExitCode::kModel), path.string(), ExitCode::kModel);
+  // transformers 5 writes and reads "dtype", version 4 reads "torch_dtype".
+  for (const char* key : {"dtype", "torch_dtype"})
+    if (config.contains(key)) config[key] = dtype_in_config(dtype);
+  if (!config.contains("dtype") && !config.contains("torch_dtype"))
+    config["torch_dtype"] = dtype_in_config(dtype);
+  return config.dump(2) + "\n";
 }
 
 void write_model_folder(const CausalLm& model, at::ScalarType dtype, const std::filesystem::path& folder) {
@@ -30,15 +51,9 @@ void write_model_folder(const CausalLm& model, at::ScalarType dtype, const std::
     tensors.push_back(checked_view(parameter->name, rounded.back()));
   }
   write_safetensors_folder(folder, tensors, kShardBytes);
-  auto config = parse_ordered_json(read_file(model.folder / "config.json", ExitCode::kModel),
-                                   (model.folder / "config.json").string(), ExitCode::kModel);
-  const std::string name = dtype == at::kBFloat16 ? "bfloat16" : "float32";
-  // transformers 5 writes and reads "dtype", version 4 reads "torch_dtype".
-  for (const char* key : {"dtype", "torch_dtype"})
-    if (config.contains(key)) config[key] = name;
-  if (!config.contains("dtype") && !config.contains("torch_dtype")) config["torch_dtype"] = name;
-  write_file_atomically(folder / "config.json", config.dump(2) + "\n");
-  copy_if_there(model.folder, folder, "generation_config.json");
+  write_file_atomically(folder / "config.json", config_with_dtype(model.folder, dtype));
+  if (const auto generation = model.folder / "generation_config.json"; std::filesystem::exists(generation))
+    copy_into(generation, folder);
 }
 
 }  // namespace anneal

@@ -7,8 +7,14 @@
 
 namespace anneal {
 
-// Copies the tokenizer's files byte for byte.
+// The tokenizer's files that are there.
+std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder);
+
+// Copies them byte for byte.
 void copy_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// config.json of `folder` with another dtype, all else as it is.
+std::string config_with_dtype(const std::filesystem::path& folder, at::ScalarType dtype);
 
 // Writes the trained weights, rounded once to `dtype`, with config.json and generation_config.json.
 void write_model_folder(const CausalLm& model, at::ScalarType dtype, const std::filesystem::path& folder);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
+#include <regex>
 
 #include "base/json.h"
 #include "checkpoint/tensor_file.h"
@@ -11,7 +13,13 @@
 namespace anneal {
 namespace {
 
-Json target_modules(const LoraShape& shape) {
+// As PEFT declares it: an integer where it is one.
+OrderedJson json_number(double value) {
+  if (value == std::floor(value) && std::abs(value) < 1e15) return static_cast<std::int64_t>(value);
+  return value;
+}
+
+OrderedJson target_modules(const LoraShape& shape) {
   if (shape.targets == std::vector<std::string>{"all-linear"}) return "all-linear";
   auto sorted = shape.targets;
   std::sort(sorted.begin(), sorted.end());
@@ -19,20 +27,53 @@ Json target_modules(const LoraShape& shape) {
   return sorted;
 }
 
-// Keys that change what an adapter computes, and the only value of them that is supported.
-void require_supported(const Json& config, const std::string& where) {
-  const auto is_off = [](const Json& value) {
-    return value.is_null() || value == false || value == "none" || value.empty();
+OrderedJson json_of(const ModulePatterns& patterns) {
+  OrderedJson object = OrderedJson::object();
+  for (const auto& [pattern, value] : patterns) object[pattern] = json_number(value);
+  return object;
+}
+
+bool is_off(const OrderedJson& config, const char* key) {
+  const auto found = config.find(key);
+  return found == config.end() || found->is_null() || *found == false || *found == "none" || found->empty();
+}
+
+// Keys that change what an adapter computes, and that are not supported.
+void require_off(const OrderedJson& config, std::initializer_list<const char*> keys,
+                 const std::string& where) {
+  for (const char* key : keys)
+    if (!is_off(config, key))
+      fail(ExitCode::kModel, std::string("\"") + key + "\": " + config[key].dump() + " is not supported",
+           where, "use a plain LoRA adapter");
+}
+
+// In the order of the file: the first pattern that matches counts.
+ModulePatterns patterns_of(const OrderedJson& config, const char* key, bool whole, const std::string& where) {
+  ModulePatterns patterns;
+  const auto found = config.find(key);
+  if (found == config.end() || found->is_null()) return patterns;
+  const auto refuse = [&](const std::string& problem) {
+    fail(ExitCode::kModel, std::string("\"") + key + "\": " + problem, where, "use a PEFT adapter folder");
   };
-  for (const char* key :
-       {"use_dora", "use_rslora", "lora_bias", "bias", "modules_to_save", "target_parameters",
-        "layer_replication", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "layers_to_transform",
-        "exclude_modules", "trainable_token_indices"}) {
-    const auto found = config.find(key);
-    if (found == config.end() || is_off(*found)) continue;
-    fail(ExitCode::kModel, std::string("\"") + key + "\": " + found->dump() + " is not supported", where,
-         "use a plain LoRA adapter");
+  if (!found->is_object()) refuse("is not an object");
+  for (const auto& [pattern, value] : found->items()) {
+    if (!(whole ? value.is_number_integer() : value.is_number()) || value.get<double>() <= 0)
+      refuse("has no positive number for \"" + pattern + "\"");
+    try {
+      const std::regex checked(pattern);
+    } catch (const std::regex_error&) {
+      refuse("\"" + pattern + "\" is not a regular expression");
+    }
+    patterns.emplace_back(pattern, value.get<double>());
   }
+  return patterns;
+}
+
+std::vector<std::string> targets_of(const Json& config, const std::string& where) {
+  const auto& targets = config.value("target_modules", Json());
+  if (targets.is_null()) return {};
+  if (targets.is_string()) return {targets.get<std::string>()};
+  return required<std::vector<std::string>>(config, "target_modules", where, ExitCode::kModel);
 }
 
 }  // namespace
@@ -44,9 +85,8 @@ void write_peft_adapter(const CausalLm& model, const LoraShape& shape, const std
     tensors.push_back(checked_view(parameter->name, parameter->value));
   write_safetensors(folder / "adapter_model.safetensors", tensors);
 
-  const bool whole_alpha = shape.alpha == std::floor(shape.alpha) && std::abs(shape.alpha) < 1e15;
-  const Json config = {
-      {"alpha_pattern", Json::object()},
+  const OrderedJson config = {
+      {"alpha_pattern", json_of(shape.alpha_pattern)},
       {"auto_mapping", nullptr},
       {"base_model_name_or_path", base_model},
       {"bias", "none"},
@@ -56,44 +96,68 @@ void write_peft_adapter(const CausalLm& model, const LoraShape& shape, const std
       {"layer_replication", nullptr},
       {"layers_pattern", nullptr},
       {"layers_to_transform", nullptr},
-      {"loftq_config", Json::object()},
-      {"lora_alpha", whole_alpha ? Json(static_cast<std::int64_t>(shape.alpha)) : Json(shape.alpha)},
+      {"loftq_config", OrderedJson::object()},
+      {"lora_alpha", json_number(shape.alpha)},
       {"lora_dropout", shape.dropout},
       {"megatron_config", nullptr},
       {"megatron_core", "megatron.core"},
       {"modules_to_save", nullptr},
       {"peft_type", "LORA"},
       {"r", shape.rank},
-      {"rank_pattern", Json::object()},
+      {"rank_pattern", json_of(shape.rank_pattern)},
       {"revision", nullptr},
       {"target_modules", target_modules(shape)},
       {"task_type", "CAUSAL_LM"},
       {"use_dora", false},
-      {"use_rslora", false},
+      {"use_rslora", shape.use_rslora},
   };
   write_file_atomically(folder / "adapter_config.json", config.dump(2) + "\n");
 }
 
-LoraShape read_peft_config(const std::filesystem::path& folder) {
+PeftConfig read_any_peft_config(const std::filesystem::path& folder) {
   const auto path = folder / "adapter_config.json";
   const auto where = path.string();
-  const Json config = read_json_file(path, ExitCode::kModel);
-  if (!config.is_object()) fail(ExitCode::kModel, "is not a JSON object", where, "use a PEFT adapter folder");
+  const auto ordered = parse_ordered_json(read_file(path, ExitCode::kModel), where, ExitCode::kModel);
+  if (!ordered.is_object())
+    fail(ExitCode::kModel, "is not a JSON object", where, "use a PEFT adapter folder");
+  const Json config = ordered;
   const auto type = optional<std::string>(config, "peft_type", "LORA", where, ExitCode::kModel);
   if (type != "LORA")
     fail(ExitCode::kModel, "peft_type \"" + type + "\" is not supported", where, "use a LoRA adapter");
-  require_supported(config, where);
-  LoraShape shape{};
-  shape.rank = optional<std::int64_t>(config, "r", 8, where, ExitCode::kModel);
-  shape.alpha = optional<double>(config, "lora_alpha", 8, where, ExitCode::kModel);
-  shape.dropout = optional<double>(config, "lora_dropout", 0, where, ExitCode::kModel);
-  if (shape.rank < 1)
-    fail(ExitCode::kModel, "\"r\" is " + std::to_string(shape.rank), where, "use a PEFT adapter folder");
-  const auto& targets = config.value("target_modules", Json());
-  shape.targets = targets.is_string()
-                      ? std::vector<std::string>{targets.get<std::string>()}
-                      : required<std::vector<std::string>>(config, "target_modules", where, ExitCode::kModel);
-  return shape;
+  require_off(ordered,
+              {"use_dora", "lora_bias", "bias", "modules_to_save", "target_parameters", "layer_replication",
+               "trainable_token_indices"},
+              where);
+  PeftConfig made;
+  made.base_model = optional<std::string>(config, "base_model_name_or_path", "", where, ExitCode::kModel);
+  made.fan_in_fan_out = optional<bool>(config, "fan_in_fan_out", false, where, ExitCode::kModel);
+  made.narrows_targets = !is_off(ordered, "layers_to_transform") || !is_off(ordered, "exclude_modules");
+  made.shape.rank = optional<std::int64_t>(config, "r", 8, where, ExitCode::kModel);
+  made.shape.alpha = optional<double>(config, "lora_alpha", 8, where, ExitCode::kModel);
+  made.shape.dropout = optional<double>(config, "lora_dropout", 0, where, ExitCode::kModel);
+  if (made.shape.rank < 1)
+    fail(ExitCode::kModel, "\"r\" is " + std::to_string(made.shape.rank), where, "use a PEFT adapter folder");
+  made.shape.targets = targets_of(config, where);
+  made.targets_are_a_pattern = config.value("target_modules", Json()).is_string();
+  made.shape.use_rslora = optional<bool>(config, "use_rslora", false, where, ExitCode::kModel);
+  made.shape.rank_pattern = patterns_of(ordered, "rank_pattern", /*whole=*/true, where);
+  made.shape.alpha_pattern = patterns_of(ordered, "alpha_pattern", /*whole=*/false, where);
+  return made;
+}
+
+LoraShape read_peft_config(const std::filesystem::path& folder) {
+  const auto config = read_any_peft_config(folder);
+  const auto where = (folder / "adapter_config.json").string();
+  const auto refuse = [&](const char* problem) {
+    fail(ExitCode::kModel, problem, where,
+         "merge the adapter with `anneal convert`, and use the merged model");
+  };
+  // PEFT has adapters of Conv1D layers so; no model of ours has such layers.
+  if (config.fan_in_fan_out) refuse("\"fan_in_fan_out\": true is not supported");
+  if (config.narrows_targets) refuse("\"layers_to_transform\" or \"exclude_modules\" is not supported");
+  if (config.shape.targets.empty())
+    fail(ExitCode::kModel, "the key \"target_modules\" is missing", where, "use a PEFT adapter folder");
+  return config.shape;
 }
 
 void load_peft_adapter(CausalLm& model, const LoraShape& shape, const std::filesystem::path& folder) {

@@ -6,17 +6,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/checkpoint_folder.h"
 
 namespace anneal {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char* kPrefix = "checkpoint-";
 
 bool holds_a_run(const fs::path& path) { return fs::exists(path / "run_config.json"); }
 
@@ -31,12 +30,8 @@ void write_manifest(const fs::path& folder, std::int64_t step) {
 
 // The step of a complete checkpoint folder, or -1.
 std::int64_t step_of(const fs::path& folder) {
-  const auto name = folder.filename().string();
-  std::int64_t step = -1;
-  if (name.rfind(kPrefix, 0) != 0 || !fs::exists(folder / "manifest.json")) return -1;
-  const char* begin = name.data() + std::strlen(kPrefix);
-  const auto result = std::from_chars(begin, name.data() + name.size(), step);
-  return result.ec == std::errc() && result.ptr == name.data() + name.size() ? step : -1;
+  const auto step = checkpoint_step(folder.filename().string());
+  return step && fs::exists(folder / "manifest.json") ? *step : -1;
 }
 
 void make_folder(const fs::path& path) {
@@ -64,22 +59,28 @@ std::string default_run_name(const std::string& model_id) {
 RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run) {
   make_folder(results_dir);
   path_ = results_dir / run_name;
-  for (int number = 2; new_run && holds_a_run(path_); ++number)
+  for (int number = 2;; ++number) {
+    const auto refusal = take();
+    if (!refusal) return;
+    if (!new_run) fail(ExitCode::kUsage, refusal->problem, path_.string(), refusal->remedy);
     path_ = results_dir / (run_name + "-" + std::to_string(number));
+  }
+}
+
+std::optional<RunDirectory::Refusal> RunDirectory::take() {
   make_folder(path_);
-  const auto lock_path = path_ / ".lock";
-  lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  lock_ = ::open((path_ / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
     fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
          "name another folder with --results_dir");
-  const auto refuse = [this](const char* problem, const char* remedy) {
-    ::close(lock_);  // no destructor runs for what was never built
-    fail(ExitCode::kUsage, problem, path_.string(), remedy);
-  };
+  std::optional<Refusal> refusal;
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    refuse("another run is working there", "wait for it, or give --run_name another name");
-  if (holds_a_run(path_))
-    refuse("a run lies there already", "give --new_run for a folder beside it, or --run_name another name");
+    refusal = {"another run is working there", "wait for it, or give --run_name another name"};
+  else if (holds_a_run(path_))
+    refusal = {"a run lies there already",
+               "give --new_run for a folder beside it, or --run_name another name"};
+  if (refusal) ::close(lock_);
+  return refusal;
 }
 
 RunDirectory::~RunDirectory() {
@@ -88,7 +89,7 @@ RunDirectory::~RunDirectory() {
 
 void RunDirectory::save_checkpoint(std::int64_t step, std::int64_t keep,
                                    const std::function<void(const fs::path&)>& write) {
-  const std::string name = kPrefix + std::to_string(step);
+  const std::string name = kCheckpointPrefix + std::to_string(step);
   const auto partial = path_ / (name + ".tmp-" + std::to_string(::getpid()));
   fs::remove_all(partial);
   fs::create_directory(partial);
@@ -114,7 +115,7 @@ void RunDirectory::rotate(std::int64_t newest, std::int64_t keep) {
   std::sort(steps.rbegin(), steps.rend());
   for (std::size_t index = std::max<std::int64_t>(keep - 1, 0); index < steps.size(); ++index) {
     // Renamed first: a folder that is half deleted must not look like a checkpoint.
-    const auto name = kPrefix + std::to_string(steps[index]);
+    const auto name = kCheckpointPrefix + std::to_string(steps[index]);
     const auto trash = path_ / (".trash-" + name);
     fs::rename(path_ / name, trash);
     fs::remove_all(trash);

@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ class RunDirectory {
                        const std::function<void(const std::filesystem::path&)>& write);
 
  private:
+  struct Refusal {
+    const char *problem, *remedy;
+  };
+  std::optional<Refusal> take();  // the lock of path_, where no run lies there
   void rotate(std::int64_t newest, std::int64_t keep);
   std::filesystem::path path_;
   int lock_ = -1;

@@ -7,6 +7,8 @@
 #include "commands/engine_loader.h"
 #include "commands/prepare_command.h"
 #include "commands/tokenize_command.h"
+#include "engine/convert_request.h"
+#include "engine/test_request.h"
 #include "engine/train_request.h"
 
 namespace anneal {
@@ -67,6 +69,8 @@ OptionTable default_options() {
 constexpr Command kCommands[] = {
     {"train", "Fine-tune a model: a LoRA adapter, or all weights.", parse_and_run_in_engine<TrainRequest>,
      default_options<TrainRequest>},
+    {"test", "What a trained model writes for the rows of a test file, and how good that is.",
+     parse_and_run_in_engine<TestRequest>, default_options<TestRequest>},
     {"prepare", "Build the data of a run, and show samples as the model will see them.",
      [](const char* name, Arguments arguments) {
        return parse_and_run<PrepareOptions>(name, arguments, run_prepare);
@@ -74,6 +78,9 @@ constexpr Command kCommands[] = {
      default_options<PrepareOptions>},
     {"score", "The likelihood that a model gives to the samples of a file.",
      parse_and_run_in_engine<ScoreRequest>, default_options<ScoreRequest>},
+    {"convert",
+     "A checkpoint as a folder that transformers, PEFT and vLLM load: merged into its base model, or apart.",
+     parse_and_run_in_engine<ConvertRequest>, default_options<ConvertRequest>},
     {"tokenize", "Ids and pieces of each line of standard input.",
      [](const char* name, Arguments arguments) {
        return parse_and_run<TokenizeOptions>(name, arguments, run_tokenize);

@@ -4,7 +4,7 @@
 
 namespace anneal {
 
-ExampleMaker::ExampleMaker(const TextEncoder& encoder, const ExampleOptions& options)
+ExampleMaker::ExampleMaker(const ExampleEncoder& encoder, const ExampleOptions& options)
     : encoder_(encoder), options_(options), leading_specials_(encoder.leading_specials()) {
   if (!options.add_eos) return;
   eos_id_ = encoder.eos_id();

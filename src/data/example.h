@@ -12,9 +12,9 @@
 namespace anneal {
 
 // What examples need of a tokenizer. Called from several threads at once.
-class TextEncoder {
+class ExampleEncoder {
  public:
-  virtual ~TextEncoder() = default;
+  virtual ~ExampleEncoder() = default;
   // With the tokenizer's leading special tokens, never a trailing one.
   virtual std::vector<std::int32_t> encode_prompt(std::string_view text) const = 0;
   // Without special tokens, as the continuation of a text that stands before it.
@@ -54,12 +54,12 @@ class ExampleMaker {
  public:
   // Throws UserError where an end of sequence is asked for and the encoder has none. Both arguments outlive
   // it.
-  ExampleMaker(const TextEncoder& encoder, const ExampleOptions& options);
+  ExampleMaker(const ExampleEncoder& encoder, const ExampleOptions& options);
 
   MadeExample make(std::string_view input, std::string_view output) const;
 
  private:
-  const TextEncoder& encoder_;
+  const ExampleEncoder& encoder_;
   const ExampleOptions& options_;
   std::optional<std::int32_t> eos_id_;  // nothing: not to append
   std::size_t leading_specials_;

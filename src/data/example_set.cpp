@@ -65,7 +65,7 @@ void ExampleSet::append(const ExampleSet& other) {
 // is reported depends on the number of threads.
 class ExampleSetBuilder {
  public:
-  ExampleSetBuilder(std::string file, const TextEncoder& encoder, const ExampleOptions& options,
+  ExampleSetBuilder(std::string file, const ExampleEncoder& encoder, const ExampleOptions& options,
                     const ExampleSetOptions& set_options, std::vector<Line> lines)
       : file_(std::move(file)),
         maker_(encoder, options),
@@ -166,7 +166,7 @@ class ExampleSetBuilder {
   std::atomic<std::size_t> next_chunk_ = 0;
 };
 
-ExampleSet load_examples(const std::filesystem::path& path, const TextEncoder& encoder,
+ExampleSet load_examples(const std::filesystem::path& path, const ExampleEncoder& encoder,
                          const ExampleOptions& options, const ExampleSetOptions& set_options) {
   std::error_code error;
   if (!set_options.required && !std::filesystem::exists(path, error)) return {};

@@ -67,7 +67,7 @@ struct ExampleSetOptions {
 };
 
 // Reads a prompt/completion JSONL file. A missing file that is not required gives an empty set.
-ExampleSet load_examples(const std::filesystem::path& path, const TextEncoder& encoder,
+ExampleSet load_examples(const std::filesystem::path& path, const ExampleEncoder& encoder,
                          const ExampleOptions& options, const ExampleSetOptions& set_options);
 
 }  // namespace anneal

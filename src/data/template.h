@@ -25,6 +25,8 @@ class Template {
 
   // The placeholders' names, each once, in order of first use.
   const std::vector<std::string>& fields() const { return fields_; }
+  // The text before the first placeholder.
+  std::string leading_text() const { return pieces_.empty() ? "" : pieces_.front().literal; }
 
   // `values` is parallel to fields().
   void append_to(std::string& out, std::span<const std::string_view> values) const;

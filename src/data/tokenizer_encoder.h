@@ -5,7 +5,7 @@
 
 namespace anneal {
 
-class TokenizerEncoder : public TextEncoder {
+class TokenizerEncoder : public ExampleEncoder {
  public:
   // `tokenizer` outlives it. Throws UserError where options.eos_token is no token.
   TokenizerEncoder(const Tokenizer& tokenizer, const ExampleOptions& options);

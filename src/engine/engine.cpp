@@ -9,7 +9,9 @@
 
 #include "base/json.h"
 #include "base/options.h"
+#include "engine/convert_command.h"
 #include "engine/score_command.h"
+#include "engine/test_command.h"
 #include "engine/train_command.h"
 
 namespace anneal {
@@ -38,16 +40,18 @@ int run_engine_command(const char* command, const char* request_text) {
     const Json request = Json::parse(request_text);
     if (std::strcmp(command, "train") == 0) return run(request, run_train);
     if (std::strcmp(command, "score") == 0) return run(request, run_score);
+    if (std::strcmp(command, "convert") == 0) return run(request, run_convert);
+    if (std::strcmp(command, "test") == 0) return run(request, run_test);
     std::fprintf(stderr, "anneal: the engine has no command %s\n", command);
     return static_cast<int>(ExitCode::kInternal);
   } catch (const UserError& error) {
     std::fprintf(stderr, "anneal %s: %s\n", command, error.what());
     return static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {
-    std::fprintf(
-        stderr,
-        "anneal %s: out of memory\n  try: a smaller --micro_batch_tokens, or --gradient_checkpointing on\n",
-        command);
+    std::fprintf(stderr,
+                 "anneal %s: out of memory\n  try: a smaller --micro_batch_tokens or --batch_size, or "
+                 "--gradient_checkpointing on\n",
+                 command);
     return static_cast<int>(ExitCode::kResources);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "anneal %s: internal error: %s\n", command, error.what());

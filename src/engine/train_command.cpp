@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
@@ -98,6 +99,9 @@ void write_run_config(TrainRequest& request, const PreparedData& data, const Ste
                       const std::filesystem::path& folder) {
   const Json config = {
       {"version", 1},
+      {"base_config_sha256",
+       sha256_hex_of_file(std::filesystem::path(request.model.hf_model_id) / "config.json",
+                          ExitCode::kModel)},
       {"options", OptionTable(request).to_json()},
       {"data", {{"folder", std::filesystem::absolute(data.folder).string()}, {"sha256", data.data_sha256}}},
       {"plan", {{"micro_batch_tokens", plan.micro_batch_tokens}, {"kept_layers", plan.kept_layers}}}};

@@ -44,6 +44,9 @@ std::optional<std::int64_t> product(const std::vector<std::int64_t>& shape, std:
 
 std::int64_t bytes_per_element(DType dtype) { return row_of(dtype).bytes; }
 std::string_view dtype_name(DType dtype) { return row_of(dtype).name; }
+bool is_floating_point(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat16 || dtype == DType::kBFloat16;
+}
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     : path_(path), file_(path, ExitCode::kModel) {
@@ -160,70 +163,13 @@ const TensorView& SafetensorsFolder::tensor(const std::string& name) const {
   return found->second;
 }
 
+void SafetensorsFolder::drop_pages() const {
+  for (const auto& file : files_) file->drop_pages();
+}
+
 std::string SafetensorsFolder::file_of(const std::string& name) const {
   const auto found = file_of_.find(name);
   return found == file_of_.end() ? folder_.string() : (folder_ / found->second).string();
-}
-
-void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors) {
-  std::sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
-    const auto a_bytes = bytes_per_element(a.view.dtype), b_bytes = bytes_per_element(b.view.dtype);
-    return a_bytes != b_bytes ? a_bytes > b_bytes : a.name < b.name;
-  });
-  OrderedJson header;
-  header["__metadata__"] = {{"format", "pt"}};
-  std::uint64_t position = 0;
-  for (const auto& [name, view] : tensors) {
-    const std::uint64_t end = position + view.bytes.size();
-    header[name] = {
-        {"dtype", dtype_name(view.dtype)}, {"shape", view.shape}, {"data_offsets", {position, end}}};
-    position = end;
-  }
-  std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');
-  const std::uint64_t header_bytes = text.size();
-  AtomicFile file(path);
-  file.append({reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes});
-  file.append(text);
-  for (const auto& [name, view] : tensors)
-    file.append({reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size()});
-  file.commit();
-}
-
-std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,
-                                                  const std::vector<NamedTensor>& tensors,
-                                                  std::int64_t shard_bytes) {
-  std::vector<std::vector<NamedTensor>> shards(1);
-  std::int64_t total_bytes = 0, total_parameters = 0, in_shard = 0;
-  for (const auto& tensor : tensors) {
-    const auto bytes = static_cast<std::int64_t>(tensor.view.bytes.size());
-    if (in_shard > 0 && in_shard + bytes > shard_bytes) {
-      shards.emplace_back();
-      in_shard = 0;
-    }
-    shards.back().push_back(tensor);
-    in_shard += bytes;
-    total_bytes += bytes;
-    total_parameters += bytes / bytes_per_element(tensor.view.dtype);
-  }
-  if (shards.size() == 1) {
-    write_safetensors(folder / "model.safetensors", shards[0]);
-    return {"model.safetensors"};
-  }
-  std::vector<std::string> files;
-  Json weight_map = Json::object();
-  for (std::size_t index = 0; index < shards.size(); ++index) {
-    char name[64];
-    std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", index + 1, shards.size());
-    for (const auto& tensor : shards[index]) weight_map[tensor.name] = name;
-    write_safetensors(folder / name, shards[index]);
-    files.emplace_back(name);
-  }
-  const Json index = {{"metadata", {{"total_parameters", total_parameters}, {"total_size", total_bytes}}},
-                      {"weight_map", weight_map}};
-  write_file_atomically(folder / "model.safetensors.index.json", index.dump(2) + "\n");
-  files.emplace_back("model.safetensors.index.json");
-  return files;
 }
 
 }  // namespace anneal

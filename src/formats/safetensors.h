@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -18,6 +19,7 @@ enum class DType { kFloat32, kFloat16, kBFloat16, kInt64, kInt32, kUInt8, kBool 
 
 std::int64_t bytes_per_element(DType dtype);
 std::string_view dtype_name(DType dtype);  // "F32", "BF16", ...
+bool is_floating_point(DType dtype);
 
 struct TensorView {
   DType dtype;
@@ -31,6 +33,7 @@ class SafetensorsFile {
   explicit SafetensorsFile(const std::filesystem::path& path);
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   const std::filesystem::path& path() const { return path_; }
+  void drop_pages() const { file_.drop_pages(); }
 
  private:
   void parse_header();
@@ -49,6 +52,8 @@ class SafetensorsFolder {
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   std::string file_of(const std::string& name) const;
+  void drop_pages() const;  // see MappedFile
+  const std::vector<std::unique_ptr<SafetensorsFile>>& files() const { return files_; }
 
  private:
   void add(const std::filesystem::path& path);
@@ -63,13 +68,29 @@ struct NamedTensor {
   TensorView view;
 };
 
+// A tensor that is to be written, without its bytes.
+struct TensorPlan {
+  std::string name;
+  DType dtype;
+  std::vector<std::int64_t> shape;
+  std::int64_t bytes() const;
+};
+
+// The bytes of a planned tensor; they stay valid until the next call.
+using BytesOfTensor = std::function<std::span<const std::byte>(const TensorPlan&)>;
+
 // Writes atomically, tensors ordered by falling alignment, then name; metadata {"format":"pt"}.
-void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors);
+void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors);
 
 // Writes model.safetensors, or shards of at most `shard_bytes` with their index, tensors in the order given.
 // Returns the names of the files written.
 std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,
                                                   const std::vector<NamedTensor>& tensors,
                                                   std::int64_t shard_bytes);
+
+// The same of tensors that are made one by one: no more than one of them is held.
+std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,
+                                                  const std::vector<TensorPlan>& tensors,
+                                                  std::int64_t shard_bytes, const BytesOfTensor& bytes_of);
 
 }  // namespace anneal

@@ -28,9 +28,10 @@ struct Completion {
   FinishReason finish_reason;
 };
 
-// Completes all prompts, at most options.batch_size of them at a time, and hands over each completion when it
-// is done, in no particular order. Stops at any of tokenizer.stop_ids() and at the stop strings.
-void generate(const CausalLm& model, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
+// Packs the model, then completes all prompts, at most options.batch_size of them at a time, and hands over
+// each completion when it is done, in no particular order. Stops at any of tokenizer.stop_ids(), at those of
+// the options and at the stop strings.
+void generate(CausalLm& model, const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
               const GenerateOptions& options, const std::function<void(Completion)>& on_completion);
 
 }  // namespace anneal

@@ -16,6 +16,11 @@ struct GenerateOptions {
   std::int64_t max_model_len = 8192;
   std::int64_t batch_size = 128;
   std::int64_t seed = 16257;
+  std::vector<std::string> stop;
+  // No options of their own: tokens that end the text beside the tokenizer's, and the share of the free
+  // memory that keys and values may take.
+  std::vector<std::int32_t> stop_ids;
+  double memory_share = 0.9;
 
   static void fields(auto& c, auto field) {
     field("temperature", c.temperature, "0: greedy. Sampling takes at least 0.01.",
@@ -30,8 +35,13 @@ struct GenerateOptions {
     field("batch_size", c.batch_size, "Prompts that run at a time. Changes speed and memory, not the text.",
           FieldTraits{.minimum = 1});
     field("seed", c.seed, "Seed of the sampling.");
+    field("stop", c.stop, "A string that ends the text, which stays without it.");
   }
-  std::vector<std::string> stop;  // strings that end the text, which stays without them
+
+  void validate(std::vector<Problem>& problems) const {
+    for (const auto& text : stop)
+      if (text.empty()) problems.push_back({"is empty", "--stop", "give the string that ends a text"});
+  }
 };
 
 }  // namespace anneal

@@ -170,6 +170,15 @@ void CausalLm::for_each_linear(const std::function<void(Linear&)>& visit) {
     for (auto& linear : layer.projections) visit(linear);
 }
 
+void CausalLm::pack() {
+  for (auto& layer : layers) {
+    for (auto& linear : layer.projections) linear.pack(precision.compute);
+    weights_->drop_pages();
+  }
+  packed_head_ = std::make_unique<PackedLinear>(head_weight_VE(), precision.compute);
+  weights_->drop_pages();
+}
+
 std::int64_t CausalLm::num_parameters() const {
   std::int64_t total = embedding_VE.numel() + norm.weight_D.numel();
   if (!config.tie_word_embeddings) total += lm_head.weight_OI.numel();

@@ -63,6 +63,11 @@ class CausalLm {
     return config.tie_word_embeddings ? embedding_parameter : lm_head.weight_parameter;
   }
 
+  // For inference alone: packs all linear layers, adapters with them, and the head.
+  void pack();
+  const PackedLinear& packed_head() const { return *packed_head_; }
+  bool is_packed() const { return packed_head_ != nullptr; }
+
   // Every linear layer with a name, the output head excepted.
   void for_each_linear(const std::function<void(Linear&)>& visit);
   std::int64_t num_parameters() const;  // of the base model
@@ -82,6 +87,7 @@ class CausalLm {
   Parameter* add_parameter(const std::string& name, const at::Tensor& initial, at::ScalarType compute);
 
   std::unique_ptr<SafetensorsFolder> weights_;
+  std::unique_ptr<PackedLinear> packed_head_;
   at::ScalarType stored_dtype_ = at::kFloat;
 };
 

@@ -17,10 +17,6 @@ void add_norm_gradient(const NormWeight& norm, const at::Tensor& dy, const at::T
       rms_norm_weight_gradient(dy.view({-1, width}), x.view({-1, width}), inverse_rms));
 }
 
-double attention_scale(const ModelConfig& config) {
-  return 1 / std::sqrt(static_cast<double>(config.head_dim));
-}
-
 at::Tensor activation(const LayerActivations& kept) {
   auto result = at::empty_like(kept.gate_NF);
   swiglu(kept.gate_NF, kept.up_NF, result);
@@ -47,6 +43,10 @@ void backward_rotated(at::Tensor& d_NHD, const at::Tensor& held_NHD, const NormW
 }
 
 }  // namespace
+
+double attention_scale(const ModelConfig& config) {
+  return 1 / std::sqrt(static_cast<double>(config.head_dim));
+}
 
 Normed normed(const at::Tensor& x_ND, const NormWeight& norm, double eps) {
   Normed result{at::empty_like(x_ND), at::empty({x_ND.numel() / norm.weight_D.numel()}, at::kFloat)};
@@ -84,9 +84,12 @@ at::Tensor DecoderLayer::forward(const ModelConfig& config, const at::Tensor& x_
     apply_rope(a.q_NHD, pass.rope, Rotation::kForward);
     apply_rope(a.k_NKD, pass.rope, Rotation::kForward);
   }
-  a.attended =
-      attention(rotated(a.q_NHD, q_norm, config, pass.rope), rotated(a.k_NKD, k_norm, config, pass.rope),
-                a.v_NKD, pass.segment_starts, attention_scale(config));
+  const auto q_NHD = rotated(a.q_NHD, q_norm, config, pass.rope);
+  const auto k_NKD = rotated(a.k_NKD, k_norm, config, pass.rope);
+  if (pass.attend)
+    a.attended.out_NHD = (*pass.attend)(q_NHD, k_NKD, a.v_NKD);
+  else
+    a.attended = attention(q_NHD, k_NKD, a.v_NKD, pass.segment_starts, attention_scale(config));
   a.after_attention_NE = project(kO, a.attended.out_NHD.view({tokens, -1})).add_(x_NE);
   {
     const auto h = normed(a.after_attention_NE, post_attention_layernorm, config.rms_norm_eps).y;

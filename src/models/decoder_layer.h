@@ -26,11 +26,19 @@ struct Normed {
 };
 Normed normed(const at::Tensor& x_ND, const NormWeight& norm, double eps);
 
+// What scores are multiplied with before the softmax.
+double attention_scale(const ModelConfig& config);
+
+// Attention in place of that within the batch: rotated queries and keys, and values, to out_NHD.
+using AttentionFunction =
+    std::function<at::Tensor(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD)>;
+
 // What all layers of one pass share.
 struct LayerPass {
   const RopeTable& rope;
   SegmentStarts segment_starts;
   PassContext context;
+  const AttentionFunction* attend = nullptr;  // of generation; nothing is kept then
 };
 
 // What backward needs of a layer, beyond its input. Norms, rotations and the activation are reckoned again.

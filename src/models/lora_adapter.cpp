@@ -1,21 +1,22 @@
 #include "models/lora_adapter.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
+#include <regex>
 
 #include "base/random.h"
 
 namespace anneal {
 namespace {
 
-// PEFT's rule: the whole name, or its ending after a dot.
-bool is_hit(const std::string& module, const std::string& target) {
-  if (target == "all-linear" || module == target) return true;
-  return module.size() > target.size() && module.ends_with(target) &&
-         module[module.size() - target.size() - 1] == '.';
+double value_for(const std::string& module, const ModulePatterns& patterns, double otherwise) {
+  for (const auto& [pattern, value] : patterns)
+    if (std::regex_match(module, std::regex("(?:.*\\.)?(?:" + pattern + ")"))) return value;
+  return otherwise;
 }
 
 at::Tensor initial_a(std::int64_t rank, std::int64_t in_features, std::uint64_t key) {
@@ -40,25 +41,41 @@ std::string closest_modules(CausalLm& model) {
 
 }  // namespace
 
+std::int64_t LoraShape::rank_of(const std::string& module) const {
+  return static_cast<std::int64_t>(value_for(module, rank_pattern, static_cast<double>(rank)));
+}
+
+double LoraShape::scale_of(const std::string& module) const {
+  const auto module_rank = static_cast<double>(rank_of(module));
+  return value_for(module, alpha_pattern, alpha) / (use_rslora ? std::sqrt(module_rank) : module_rank);
+}
+
+bool is_target(const std::string& module, const std::string& target) {
+  if (target == "all-linear" || module == target) return true;
+  return module.size() > target.size() && module.ends_with(target) &&
+         module[module.size() - target.size() - 1] == '.';
+}
+
 std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed) {
   std::vector<TargetHits> hits;
   for (const auto& target : shape.targets) hits.push_back({target, 0});
   model.for_each_linear([&](Linear& linear) {
     bool chosen = false;
     for (auto& [target, modules] : hits)
-      if (is_hit(linear.name, target)) {
+      if (is_target(linear.name, target)) {
         ++modules;
         chosen = true;
       }
     if (!chosen) return;
     const std::string prefix = "base_model.model." + linear.name;
     const auto key = mix(mix(seed, hash_name("lora_A")), hash_name(linear.name));
+    const auto rank = shape.rank_of(linear.name);
     linear.lora = std::make_unique<Lora>(
-        Lora{Parameter(prefix + ".lora_A.weight", initial_a(shape.rank, linear.in_features(), key),
+        Lora{Parameter(prefix + ".lora_A.weight", initial_a(rank, linear.in_features(), key),
                        model.precision.compute),
-             Parameter(prefix + ".lora_B.weight", at::zeros({linear.out_features(), shape.rank}, at::kFloat),
+             Parameter(prefix + ".lora_B.weight", at::zeros({linear.out_features(), rank}, at::kFloat),
                        model.precision.compute),
-             shape.alpha / static_cast<double>(shape.rank), shape.dropout, hash_name(linear.name)});
+             shape.scale_of(linear.name), shape.dropout, hash_name(linear.name)});
   });
   std::vector<Problem> problems;
   for (const auto& [target, modules] : hits)
@@ -71,6 +88,16 @@ std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::u
                         "take names of " + closest_modules(model)});
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
   return hits;
+}
+
+void merge_lora(CausalLm& model) {
+  model.for_each_linear([](Linear& linear) {
+    if (!linear.lora) return;
+    auto merged_OI = at::mm(linear.lora->b_OR.value, linear.lora->a_RI.value).mul_(linear.lora->scale);
+    merged_OI.add_(linear.weight_OI);
+    linear.weight_OI = merged_OI.to(linear.weight_OI.scalar_type());
+    linear.lora.reset();
+  });
 }
 
 }  // namespace anneal

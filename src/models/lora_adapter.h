@@ -1,11 +1,16 @@
 // Attaching LoRA to the linear layers that the target names hit.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/causal_lm.h"
 
 namespace anneal {
+
+// A value for the modules whose path a pattern matches (a regular expression for the whole path, or its
+// ending after a dot). The first pattern that matches counts, as in PEFT.
+using ModulePatterns = std::vector<std::pair<std::string, double>>;
 
 struct LoraShape {
   std::int64_t rank;
@@ -14,7 +19,15 @@ struct LoraShape {
   std::vector<std::string>
       targets;  // names or path endings; {"all-linear"} for every linear layer but the head
   bool allow_missing_targets = false;
+  bool use_rslora = false;  // scaled by alpha / sqrt(rank) instead of alpha / rank
+  ModulePatterns rank_pattern = {}, alpha_pattern = {};
+
+  std::int64_t rank_of(const std::string& module) const;
+  double scale_of(const std::string& module) const;
 };
+
+// PEFT's rule: the whole name, or its ending after a dot; "all-linear" is every module.
+bool is_target(const std::string& module, const std::string& target);
 
 struct TargetHits {
   std::string target;
@@ -25,5 +38,9 @@ struct TargetHits {
 // module and element; B is zero. Throws UserError(kUsage) for a target that hits nothing, unless that is
 // allowed.
 std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed);
+
+// Adds every adapter to the weights that it belongs to, computed in float32 and rounded once to the dtype
+// that they are held in, and takes it off. The model shares no memory with its files there any more.
+void merge_lora(CausalLm& model);
 
 }  // namespace anneal

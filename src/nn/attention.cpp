@@ -1,7 +1,6 @@
 #include "nn/attention.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
@@ -10,14 +9,12 @@
 #include <vector>
 
 #include "nn/element_type.h"
+#include "nn/tile_gemm.h"
 
 #ifndef ANNEAL_NN_ATTENTION_ARGUMENTS  // this file is compiled once for each SIMD target
 #define ANNEAL_NN_ATTENTION_ARGUMENTS
 namespace anneal {
 namespace {
-
-constexpr std::int64_t kTile =
-    64;  // rows of queries and of keys that one GEMM takes; fixed, so that few are compiled
 
 struct Problem {
   const at::Tensor &q, &k, &v;
@@ -47,14 +44,6 @@ Task task_of(const Problem& p, std::int64_t index) {
   const std::int64_t start = p.segment_starts[segment];
   return {index / p.segments(), start, p.segment_starts[segment + 1] - start, p.group(), p.head_dim(),
           kTile / p.group()};
-}
-
-// C (float32, row length ldc) = or += A (row length lda) times a packed B, in tiles of fixed shapes.
-template <class T>
-void tile_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
-               const T* packed_b, float* c, std::int64_t ldc, bool accumulate) {
-  at::native::cpublas::brgemm(m, n, k, lda, n, ldc, accumulate, a, packed_b, c,
-                              std::is_same_v<T, c10::BFloat16>);
 }
 
 // Copies `rows` rows of `width` elements, `stride` apart, and zeros up to kTile rows.
@@ -107,45 +96,10 @@ void gather_queries(const T* base, const Problem& p, const Task& task, std::int6
 #define HWY_TARGET_INCLUDE "nn/attention.cpp"
 #include <hwy/foreach_target.h>
 
-#include "nn/exp-inl.h"
-#include "nn/simd-inl.h"
+#include "nn/softmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
-
-struct SoftmaxRow {
-  float maximum, sum;
-};
-
-// weights = exp(scale * (scores - maximum)) over the first `valid` keys, zero up to `padded`.
-template <class T>
-SoftmaxRow softmax_row(const float* scores, std::int64_t valid, std::int64_t padded, float scale,
-                       T* weights) {
-  auto largest = hn::Set(FloatTag(), -INFINITY);
-  const std::size_t lanes = hn::Lanes(FloatTag());
-  std::size_t at = 0;
-  for (; at + lanes <= static_cast<std::size_t>(valid); at += lanes)
-    largest = hn::Max(largest, load(scores + at));
-  float maximum = hn::GetLane(hn::MaxOfLanes(FloatTag(), largest));
-  for (; at < static_cast<std::size_t>(valid); ++at) maximum = std::max(maximum, scores[at]);
-  const auto shift = hn::Set(FloatTag(), maximum), factor = hn::Set(FloatTag(), scale);
-  auto sum = hn::Zero(FloatTag());
-  for_each_vector(valid, [&](std::size_t from, std::size_t count) HWY_ATTR {
-    auto weight = exponential(hn::Mul(hn::Sub(load(scores + from, count), shift), factor));
-    if (count < lanes) weight = hn::IfThenElseZero(hn::FirstN(FloatTag(), count), weight);
-    sum = hn::Add(sum, weight);
-    store(weight, weights + from, count);
-  });
-  std::fill(weights + valid, weights + padded, T(0));
-  return {maximum, hn::GetLane(hn::SumOfLanes(FloatTag(), sum))};
-}
-
-template <class T>
-void scaled_store(const float* from, float factor, std::int64_t width, T* to) {
-  const auto f = hn::Set(FloatTag(), factor);
-  for_each_vector(width, [&](std::size_t at, std::size_t count)
-                             HWY_ATTR { store(hn::Mul(load(from + at, count), f), to + at, count); });
-}
 
 template <class T>
 void forward_task(const Problem& p, const Task& task) {
@@ -320,19 +274,6 @@ namespace {
 HWY_EXPORT(forward_tasks);
 HWY_EXPORT(backward_tasks);
 
-template <class T>
-bool brgemm_works() {
-  try {
-    std::vector<T> a(kTile * kTile), b(kTile * kTile);
-    std::vector<float> c(kTile * kTile);
-    tile_gemm(kTile, kTile, kTile, a.data(), kTile, b.data(), c.data(), kTile, false);
-    at::native::cpublas::brgemm_release();
-    return true;
-  } catch (const std::exception&) {  // the processor lacks the instructions
-    return false;
-  }
-}
-
 bool takes_fused_path(const at::Tensor& q_NHD, const at::Tensor& k_NKD) {
   return q_NHD.is_cpu() && has_fused_attention(q_NHD.scalar_type()) && q_NHD.size(2) % 2 == 0 &&
          q_NHD.size(1) / k_NKD.size(1) <= kTile;
@@ -341,9 +282,7 @@ bool takes_fused_path(const at::Tensor& q_NHD, const at::Tensor& k_NKD) {
 }  // namespace
 
 bool has_fused_attention(at::ScalarType type) {
-  static const bool bf16 = brgemm_works<c10::BFloat16>();
-  static const bool fp32 = brgemm_works<float>();
-  return type == at::kBFloat16 ? bf16 : fp32;
+  return type == at::kBFloat16 ? has_fast_tile_gemm<c10::BFloat16>() : has_fast_tile_gemm<float>();
 }
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
@@ -356,7 +295,7 @@ AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, cons
       reach};
   at::parallel_for(0, problem.segments() * problem.kv_heads(), 1, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(forward_tasks)(problem, begin, end);
-    at::native::cpublas::brgemm_release();
+    release_tiles();
   });
   return output;
 }
@@ -382,7 +321,7 @@ AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Ten
                         &gradients.dv_NKD};
   at::parallel_for(0, problem.segments() * problem.kv_heads(), 1, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(backward_tasks)(problem, begin, end);
-    at::native::cpublas::brgemm_release();
+    release_tiles();
   });
   return gradients;
 }

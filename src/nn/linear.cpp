@@ -19,8 +19,17 @@ at::Tensor Linear::lora_input(const at::Tensor& x_NI, const PassContext& context
   return dropped_NI;
 }
 
+void Linear::pack(at::ScalarType type) {
+  packed = std::make_unique<PackedLinear>(weight_OI, type);
+  if (lora) packed->add_low_rank(lora->a_RI.compute, lora->b_OR.compute, lora->scale);
+}
+
 at::Tensor Linear::forward(const at::Tensor& x_NI, const PassContext& context,
                            at::Tensor& low_rank_NR) const {
+  if (packed) {
+    auto y_NO = packed->forward(x_NI);
+    return bias_O.defined() ? y_NO.add_(bias_O) : y_NO;
+  }
   auto y_NO = at::linear(x_NI, in_dtype_of(x_NI, weight_OI));
   if (bias_O.defined()) y_NO.add_(bias_O);
   if (lora) {

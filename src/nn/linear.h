@@ -9,13 +9,14 @@
 #include <string>
 
 #include "nn/dropout.h"
+#include "nn/packed_linear.h"
 #include "nn/parameter.h"
 
 namespace anneal {
 
 struct Lora {
   Parameter a_RI, b_OR;
-  double scale;    // alpha / rank
+  double scale;    // alpha / rank, or what the adapter says
   double dropout;  // on the input of A, in training only
   std::uint64_t module_key;
 };
@@ -34,6 +35,10 @@ class Linear {
   Parameter* weight_parameter = nullptr;  // set where the weight itself is trained; not owned
   Parameter* bias_parameter = nullptr;
   std::unique_ptr<Lora> lora;
+  std::unique_ptr<PackedLinear> packed;  // of a layer that is used for inference alone: forward takes it
+
+  // Packs weight and adapter as they are now, to be multiplied with inputs of `type`.
+  void pack(at::ScalarType type);
 
   std::int64_t in_features() const { return weight_OI.size(1); }
   std::int64_t out_features() const { return weight_OI.size(0); }

@@ -3,11 +3,8 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <limits>
 
 namespace anneal {
@@ -19,24 +16,6 @@ constexpr double kUsableShare = 0.7;  // of the free memory; the rest is for tem
 std::int64_t element_bytes(const CausalLm& model) { return model.precision.compute == at::kBFloat16 ? 2 : 4; }
 
 }  // namespace
-
-std::int64_t available_memory_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  std::int64_t kilobytes = 0;
-  while (file >> key >> kilobytes) {
-    std::getline(file, unit);
-    if (key == "MemAvailable:") return kilobytes * 1024;
-  }
-  return std::numeric_limits<std::int64_t>::max();
-}
-
-std::int64_t resident_memory_bytes() {
-  std::ifstream file("/proc/self/statm");
-  std::int64_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE);
-}
 
 std::int64_t kept_bytes_per_token(const CausalLm& model) {
   const auto& c = model.config;
@@ -86,14 +65,14 @@ double measured_gemm_flops_per_second(const CausalLm& model) {
     const auto options = at::TensorOptions().dtype(model.precision.compute);
     const auto x = at::zeros({kRows, linear.in_features()}, options);
     const auto weight = linear.weight_OI.to(model.precision.compute);
-    std::vector<double> times;
+    double fastest = std::numeric_limits<double>::infinity();  // a limit is what the machine can do
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
       const auto start = std::chrono::steady_clock::now();
       at::linear(x, weight);
-      times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      fastest =
+          std::min(fastest, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
-    std::nth_element(times.begin(), times.begin() + kRepeats / 2, times.end());
-    seconds += times[kRepeats / 2];
+    seconds += fastest;
     flops += 2.0 * kRows * static_cast<double>(linear.weight_OI.numel());
   }
   return flops / seconds;

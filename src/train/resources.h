@@ -1,4 +1,4 @@
-// What the machine has, what the process uses, and how much of it a step will need.
+// What a step needs of the machine.
 #pragma once
 #include <cstdint>
 
@@ -6,9 +6,6 @@
 #include "train/step.h"
 
 namespace anneal {
-
-std::int64_t available_memory_bytes();  // what can be taken without swapping
-std::int64_t resident_memory_bytes();   // of this process, now
 
 // Bytes that one token's activations take in one layer that keeps them, and in one that recomputes.
 std::int64_t kept_bytes_per_token(const CausalLm& model);

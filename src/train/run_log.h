@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/console.h"
 #include "base/json.h"
 
 namespace anneal {
@@ -15,14 +16,13 @@ class RunLog {
   RunLog(const RunLog&) = delete;
   RunLog& operator=(const RunLog&) = delete;
 
-  void say(const std::string& line);       // stays on the screen
-  void progress(const std::string& line);  // replaced by the next; only on a terminal
-  void event(const Json& event);           // to log.jsonl, flushed; values that are not finite become null
+  void say(const std::string& line) { console_.say(line); }
+  void progress(const std::string& line) { console_.progress(line); }
+  void event(const Json& event);  // to log.jsonl, flushed; values that are not finite become null
 
  private:
   std::FILE* file_;
-  bool is_terminal_;
-  bool has_progress_ = false;
+  Console console_;
 };
 
 }  // namespace anneal

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "base/memory.h"
 
 namespace anneal {
 namespace {
@@ -112,7 +113,10 @@ double Trainer::epoch() const {
 void Trainer::log_step(double grad_norm, double learning_rate) {
   const double loss = window_.steps > 0 ? window_.sum_of_losses / static_cast<double>(window_.steps) : NAN;
   const double tokens_per_second = static_cast<double>(window_.tokens) / window_.seconds;
-  const double limit_share = window_.flops / window_.seconds / gemm_rate_;
+  const double rate = window_.flops / window_.seconds;
+  // Above the limit: others kept the machine busy while it was measured.
+  if (rate > gemm_rate_) gemm_rate_ = std::max(gemm_rate_, measured_gemm_flops_per_second(inputs_.model));
+  const double limit_share = rate / gemm_rate_;
   const double memory_gb = static_cast<double>(resident_memory_bytes()) / kGigabyte;
   const double left =
       total_seconds_ / static_cast<double>(step_) * static_cast<double>(inputs_.total_steps - step_);

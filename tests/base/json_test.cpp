@@ -76,6 +76,13 @@ TEST(Json, RequiredNamesMissingAndWronglyTypedKeys) {
   expect_user_error(ExitCode::kModel, "the key \"absent\" is missing", [&] { integer("absent"); });
   expect_user_error(ExitCode::kModel, "the key \"none\" is missing", [&] { integer("none"); });
   expect_user_error(ExitCode::kModel, "the key \"name\" has the wrong type: \"x\"", [&] { integer("name"); });
+  const Json numbers = parse(R"({"half": 2.5, "yes": true, "whole": 2})");
+  for (const char* key : {"half", "yes"})
+    expect_user_error(ExitCode::kModel, "has the wrong type",
+                      [&] { required<std::int64_t>(numbers, key, "place.json", ExitCode::kModel); });
+  expect_user_error(ExitCode::kModel, "has the wrong type: true",
+                    [&] { required<double>(numbers, "yes", "place.json", ExitCode::kModel); });
+  EXPECT_EQ(required<double>(numbers, "whole", "place.json", ExitCode::kModel), 2.0);
 }
 
 // Oracle: hand-written values.

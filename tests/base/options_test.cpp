@@ -1,6 +1,10 @@
 #include "base/options.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "tests/support/scratch_folder.h"
 
 namespace anneal {
 namespace {
@@ -19,6 +23,7 @@ struct Sample {
   std::optional<std::int64_t> limit;
   std::string mapping = "{}";
   std::string shards = "one";
+  std::vector<std::string> stop;
   Inner inner;
   static void fields(auto& c, auto field) {
     field("count", c.count, "A count.", FieldTraits{.minimum = 1});
@@ -27,6 +32,7 @@ struct Sample {
     field("limit", c.limit, "A limit.");
     field("mapping", c.mapping, "A map.", FieldTraits{.json_text = true});
     field("shards", c.shards, "Shards.", FieldTraits{.later = "sharding"});
+    field("stop", c.stop, "A list.");
     field("inner", c.inner, "");
   }
 };
@@ -99,6 +105,33 @@ TEST(Options, LoadGivesBackWhatToJsonWrote) {
   OptionTable(read).load(OptionTable(written).to_json(), "test");
   EXPECT_EQ(OptionTable(read).to_json(), OptionTable(written).to_json());
   EXPECT_EQ(read.limit, 2);
+}
+
+// Oracle: the contract by hand: a list grows with each flag, and flags replace what a file says.
+TEST(Options, AListTakesEveryOccurrence) {
+  const auto parsed = parse({"--stop", "a", "--stop=", "--stop=--b"});
+  EXPECT_TRUE(parsed.problems.empty());
+  EXPECT_TRUE(parsed.warnings.empty());
+  EXPECT_EQ(parsed.sample.stop, (std::vector<std::string>{"a", "", "--b"}));
+  EXPECT_TRUE(parsed.given.count("stop"));
+}
+
+TEST(Options, FlagsReplaceTheListOfAConfigFile) {
+  const ScratchFolder folder;
+  write_file_atomically(folder / "run.json", R"({"stop": ["x", "y"]})");
+  const auto config = "--config=" + (folder / "run.json").string();
+  EXPECT_EQ(parse({config}).sample.stop, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(parse({config, "--stop", "z", "--stop", "w"}).sample.stop, (std::vector<std::string>{"z", "w"}));
+  write_file_atomically(folder / "run.json", R"({"stop": ["x", 3]})");
+  ASSERT_EQ(parse({config}).problems.size(), 1u);
+  EXPECT_THAT(parse({config}).problems[0].remedy, testing::HasSubstr("an array of texts"));
+}
+
+TEST(Options, AListSurvivesBeingHandedOver) {
+  auto parsed = parse({"--stop", "a", "--stop", "b"});
+  Sample other;
+  OptionTable(other).load(OptionTable(parsed.sample).to_json(), "request");
+  EXPECT_EQ(other.stop, parsed.sample.stop);
 }
 
 }  // namespace

@@ -151,17 +151,10 @@ TEST_F(PeftAdapter, RefusesWhatItDoesNotCompute) {
   write_adapter();
   const Json good = written_config();
   const std::pair<const char*, Json> cases[] = {{"use_dora", true},
-                                                {"use_rslora", true},
                                                 {"bias", "all"},
                                                 {"bias", "lora_only"},
                                                 {"lora_bias", true},
-                                                {"fan_in_fan_out", true},
                                                 {"modules_to_save", {"lm_head"}},
-                                                {"rank_pattern", {{"q_proj", 8}}},
-                                                {"alpha_pattern", {{"q_proj", 8}}},
-                                                {"layers_to_transform", {0, 1}},
-                                                {"layers_to_transform", 0},
-                                                {"exclude_modules", {"q_proj"}},
                                                 {"trainable_token_indices", {1}}};
   for (const auto& [key, value] : cases) {
     Json config = good;
@@ -169,9 +162,49 @@ TEST_F(PeftAdapter, RefusesWhatItDoesNotCompute) {
     EXPECT_THAT(config_error("\"" + std::string(key) + "\": " + value.dump() + " is not supported", config),
                 HasSubstr("adapter_config.json"));
   }
+  const auto with = [&](const char* key, const Json& value) {
+    Json config = good;
+    config[key] = value;
+    return config;
+  };
+  config_error("\"fan_in_fan_out\": true is not supported", with("fan_in_fan_out", true));
+  for (const Json& layers : {Json(0), Json({0, 1})})
+    config_error("\"layers_to_transform\" or", with("layers_to_transform", layers));
+  config_error("\"exclude_modules\" is not supported", with("exclude_modules", {"q_proj"}));
+  config_error("\"rank_pattern\": \"(\" is not a regular", with("rank_pattern", {{"(", 4}}));
+  config_error("\"rank_pattern\": has no positive number", with("rank_pattern", {{"q_proj", 2.5}}));
+  config_error("\"alpha_pattern\": has no positive number", with("alpha_pattern", {{"q_proj", 0}}));
   Json other = good;
   other["peft_type"] = "IA3";
   config_error("peft_type \"IA3\" is not supported", other);
+}
+
+// Oracle: PEFT's rules by hand: alpha / sqrt(r), and the first pattern that matches the path or its ending.
+TEST_F(PeftAdapter, RsLoraAndPatterns) {
+  folder_.write("adapter/adapter_config.json",
+                R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"],
+                    "use_rslora": true, "rank_pattern": {"layers.1.self_attn.q_proj": 16, "[qk]_proj": 9},
+                    "alpha_pattern": {"layers\\.[02]\\..*v_proj": 3}})");
+  const auto shape = read_peft_config(adapter_);
+  auto model = load_model();
+  add_lora(model, shape, 1);
+  const auto expect = [&](const Linear& linear, std::int64_t rank, double scale) {
+    ASSERT_TRUE(linear.lora);
+    EXPECT_EQ(linear.lora->a_RI.value.size(0), rank) << linear.name;
+    EXPECT_EQ(linear.lora->b_OR.value.size(1), rank) << linear.name;
+    EXPECT_DOUBLE_EQ(linear.lora->scale, scale) << linear.name;
+  };
+  model.for_each_linear([&](const Linear& linear) {
+    if (linear.name == "model.layers.1.self_attn.q_proj") expect(linear, 16, 2);
+    if (linear.name == "model.layers.0.self_attn.q_proj") expect(linear, 9, 8.0 / 3);
+    if (linear.name == "model.layers.1.self_attn.v_proj") expect(linear, 4, 4);
+    if (linear.name == "model.layers.2.self_attn.v_proj") expect(linear, 4, 1.5);
+  });
+  write_peft_adapter(model, shape, "m", adapter_);
+  const auto again = read_peft_config(adapter_);
+  EXPECT_TRUE(again.use_rslora);
+  EXPECT_EQ(again.rank_pattern, shape.rank_pattern);
+  EXPECT_EQ(again.alpha_pattern, shape.alpha_pattern);
 }
 
 // Oracle: the text of the error.

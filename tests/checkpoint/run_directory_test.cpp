@@ -111,6 +111,8 @@ TEST_F(RunDirectoryTest, NewRunTakesTheFirstFreeNumber) {
   make_run("run-2");
   make_run("run-4");
   EXPECT_EQ(taken("run", true), "run-3");
+  const RunDirectory begun(folder_.path(), "run", true);  // holds its folder, with nothing in it yet
+  EXPECT_EQ(taken("run", true), "run-5");
 }
 
 // Oracle: the exit code of a second process while the first holds the lock, and after.

@@ -16,7 +16,7 @@ using testing::HasSubstr;
 constexpr std::int32_t kBos = 1, kEos = 2;
 
 // A byte is a token; "$" in the text is the end of sequence.
-class ByteEncoder : public TextEncoder {
+class ByteEncoder : public ExampleEncoder {
  public:
   bool has_bos = true;
   bool has_eos = true;

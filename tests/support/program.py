@@ -31,6 +31,18 @@ def probe(folder: Path, **request: Any) -> dict[str, torch.Tensor]:
     return load_file(output)
 
 
+def generate(folder: Path, prompts: list[list[int]], stop: list[str] | None = None, **request: Any) -> list[dict[str, Any]]:
+    """generate_probe's completions. Options of generation go by their names; `folder` takes the files."""
+    own = {name: request.pop(name) for name in ("model", "adapter", "compute_dtype", "memory_share") if name in request}
+    output = folder / "generate.json"
+    whole = {"compute_dtype": "fp32", "prompts": prompts, "options": request, "stop": stop or [], "output": str(output)} | own
+    (folder / "generate_request.json").write_text(json.dumps(whole, default=str))
+    command = [str(BUILD / "generate_probe"), str(folder / "generate_request.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(output.read_text())["completions"]
+
+
 def eval_probe(folder: Path, candidates: list[str], references: list[str], **options: Any) -> dict[str, Any]:
     """model_probe's scores of pairs of texts; see tests/support/eval_probe.h. BERTScore only where options are given."""
     request = {

@@ -1,0 +1,1 @@
+python/convert_checkpoint_to_hf.py

@@ -1,0 +1,17 @@
+"""Finds the program, and becomes it: what the scripts of this folder have in common."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+BUILT = Path(__file__).resolve().parents[1] / "build" / "release" / "anneal"
+
+
+def become(command: str) -> NoReturn:
+    """Replaces this process by `anneal COMMAND` with this script's arguments, so that signals and exit codes are its own."""
+    program = str(BUILT) if BUILT.exists() else shutil.which("anneal")
+    if program is None:
+        sys.exit(f"{Path(sys.argv[0]).name}: the program is not built\n  try: make build")
+    os.execv(program, [program, command, *sys.argv[1:]])

@@ -1,0 +1,273 @@
+#include "engine/test_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/file.h"
+#include "base/options.h"
+#include "checkpoint/trained_base.h"
+#include "engine/model_samples.h"
+#include "engine/test_data.h"
+#include "engine/test_engines.h"
+#include "eval/bert_score.h"
+#include "eval/predictions.h"
+#include "eval/test_metrics.h"
+#include "formats/utf8.h"
+
+namespace anneal {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr double kPlainLineSeconds = 10;
+constexpr std::size_t kShownRows = 3, kShownCharacters = 200;
+
+// Everything that the test is about, found and read before a model is loaded.
+struct Subject {
+  TestModel model;
+  TrainedRun run;
+  fs::path test_file, folder;  // folder: of what the test writes
+  std::vector<TestRow> rows;
+  std::string header;
+};
+
+// Done, speed and time left: one line that changes on a terminal, else a line now and then.
+class Progress {
+ public:
+  Progress(Console& console, std::size_t total) : console_(console), total_(total) {}
+
+  void start() { start_ = Clock::now(); }
+
+  void add(std::int64_t tokens) {
+    ++done_;
+    tokens_ += tokens;
+    seconds_ = std::chrono::duration<double>(Clock::now() - start_).count();
+    const double rate = static_cast<double>(tokens_) / std::max(seconds_, 1e-9);
+    const double left = seconds_ / static_cast<double>(done_) * static_cast<double>(total_ - done_);
+    const auto line = fmt::format("{}/{} rows, {:.1f} tokens/s, {:.0f} s left", done_, total_, rate, left);
+    console_.progress(line);
+    if (console_.is_terminal() || (seconds_ < next_line_ && done_ < total_)) return;
+    console_.say(line);
+    next_line_ = seconds_ + kPlainLineSeconds;
+  }
+
+  OrderedJson figures(std::size_t rows) const {
+    const auto done = static_cast<double>(done_), tokens = static_cast<double>(tokens_);
+    const auto ratio = [](double above, double below) { return below > 0 ? above / below : 0; };
+    return {{"seconds", seconds_},
+            {"samples", done_},
+            {"samples_resumed", rows - done_},
+            {"samples_per_s", ratio(done, seconds_)},
+            {"tokens", tokens_},
+            {"tokens_per_s", ratio(tokens, seconds_)},
+            {"mean_tokens", ratio(tokens, done)}};
+  }
+
+ private:
+  Console& console_;
+  std::size_t total_, done_ = 0;
+  std::int64_t tokens_ = 0;
+  Clock::time_point start_ = Clock::now();
+  double seconds_ = 0;  // to the last completion
+  double next_line_ = kPlainLineSeconds;
+};
+
+Subject find_subject(const TestRequest& request, const Say& say) {
+  Subject subject;
+  subject.model.base_model = request.checkpoint.base_model;
+  subject.model.checkpoint = find_checkpoint(request.checkpoint, say);
+  const auto& checkpoint = subject.model.checkpoint;
+  say(fmt::format("checkpoint: {} ({})", checkpoint.folder.string(),
+                  checkpoint.is_adapter ? "LoRA adapter" : "whole model"));
+  subject.run = find_run(checkpoint.folder, request.checkpoint);
+  if (const auto problem = wrong_base_problem(subject.run.folder, subject.model.base_model))
+    throw UserError(ExitCode::kModel, std::vector{*problem});
+  subject.test_file = find_test_file(request.test.test_path, subject.run, say);
+  subject.rows = read_test_rows(subject.test_file, request.test.max_samples);
+  subject.header = constant_header(subject.test_file, subject.rows);
+  subject.folder = request.test.output_dir ? fs::path(*request.test.output_dir)
+                                           : subject.run.folder / "eval" / subject.run.checkpoint_name;
+  return subject;
+}
+
+// Settings of the training that prompts and their end depend on.
+void follow_training(TestRequest& request, const TrainedRun& run, const Tokenizer& tokenizer,
+                     const std::set<std::string>& given) {
+  if (given.count("special_in_text") == 0)
+    request.test.special_in_text = run.option("special_in_text", request.test.special_in_text);
+  const auto eos = run.option<std::string>("eos_token", "");
+  if (const auto id = tokenizer.token_to_id(eos)) request.generate.stop_ids.push_back(*id);
+}
+
+std::vector<Prompt> encode_prompts(const Subject& subject, const Tokenizer& tokenizer, bool special_in_text) {
+  std::vector<Prompt> prompts;
+  for (const auto& row : subject.rows) {
+    const auto index = static_cast<std::int64_t>(prompts.size());
+    prompts.push_back({index, tokenizer.encode_prompt(row.input, special_in_text)});
+    if (prompts.back().ids.empty())
+      fail(ExitCode::kData, "the prompt is empty, and the tokenizer puts no token before it",
+           fmt::format("{}:{}", subject.test_file.string(), index + 1), "leave the row out");
+  }
+  return prompts;
+}
+
+Json sampling_of(const TestRequest& request) {
+  auto options = request.generate;
+  auto sampling = OptionTable(options).to_json();
+  sampling.erase("batch_size");  // changes speed alone
+  sampling["stop_ids"] = request.generate.stop_ids;
+  return sampling;
+}
+
+// The files that make a checkpoint what it is, by a hash of their hashes or, of large ones, their sizes.
+std::string fingerprint(const fs::path& checkpoint) {
+  if (fs::exists(checkpoint / "manifest.json"))
+    return sha256_hex_of_file(checkpoint / "manifest.json", ExitCode::kModel);
+  std::map<std::string, std::uintmax_t> sizes;
+  for (const auto& entry : fs::directory_iterator(checkpoint))
+    if (entry.is_regular_file()) sizes[entry.path().filename().string()] = entry.file_size();
+  return sha256_hex(Json(sizes).dump());
+}
+
+// All that the predictions depend on.
+Json settings_of(const TestRequest& request, const Subject& subject, TextEngine engine) {
+  Json settings = sampling_of(request);
+  settings["checkpoint"] = fs::absolute(subject.model.checkpoint.folder).string();
+  settings["checkpoint_fingerprint"] = fingerprint(subject.model.checkpoint.folder);
+  settings["base_model"] = fs::absolute(subject.model.base_model).string();
+  settings["test_sha256"] = sha256_hex_of_file(subject.test_file, ExitCode::kData);
+  settings["special_in_text"] = request.test.special_in_text;
+  settings["engine"] = engine == TextEngine::kVllm ? "vllm" : "native";
+  settings["dtype"] = request.test.dtype;
+  settings["merge_adapter"] = request.test.merge_adapter;
+  return settings;
+}
+
+// One line that a terminal can be trusted with.
+std::string shown(const std::string& text) {
+  std::string line;
+  std::size_t characters = 0;
+  for (const char c : text) {
+    const bool starts_one = (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    if (starts_one && ++characters > kShownCharacters) return line + "...";
+    const bool is_control = static_cast<unsigned char>(c) < 32 || c == 127;
+    line += c == '\n' ? std::string("\\n") : std::string(1, is_control ? ' ' : c);
+  }
+  return line;
+}
+
+void show_rows(const std::vector<Prediction>& rows, Console& console) {
+  for (std::size_t at = 0; at < std::min(rows.size(), kShownRows); ++at)
+    console.say(fmt::format("row {}\n  prompt:     {}\n  label:      {}\n  prediction: {}", rows[at].index,
+                            shown(rows[at].input), shown(rows[at].label), shown(rows[at].prediction)));
+}
+
+// Completes the rows that `files` has not; returns the figures of that.
+OrderedJson predict(const TestRequest& request, const Subject& subject, const Tokenizer& tokenizer,
+                    TextEngine engine, PredictionFiles& files, Console& console) {
+  auto prompts = encode_prompts(subject, tokenizer, request.test.special_in_text);
+  std::vector<std::int64_t> lengths;
+  for (const auto& prompt : prompts) lengths.push_back(static_cast<std::int64_t>(prompt.ids.size()));
+  std::erase_if(prompts, [&](const Prompt& prompt) { return files.has(prompt.index); });
+
+  Progress progress(console, prompts.size());
+  const auto on_completion = [&](Completion completion) {
+    const auto& row = subject.rows[completion.index];
+    const auto tokens = static_cast<std::int64_t>(completion.ids.size());
+    files.add({completion.index, row.input, row.label, std::move(completion.text),
+               std::string(finish_reason_name(completion.finish_reason)), lengths[completion.index], tokens});
+    progress.add(tokens);
+  };
+  if (!prompts.empty())
+    complete_prompts(engine, request, subject.model, tokenizer, prompts, subject.folder, console,
+                     {[&] { progress.start(); }, on_completion});
+  return progress.figures(subject.rows.size());
+}
+
+// A mistake in the options of BERTScore must show before the texts are generated, not after. Returns why
+// there is no encoder, "" where there is one.
+std::string encoder_defect(const BertScoreOptions& options) {
+  try {
+    BertScorer::load(options);
+    return "";
+  } catch (const EncoderUnavailable& error) {
+    return error.what();
+  }
+}
+
+OrderedJson bert_figures(const BertScorer& scorer, const BertScoreOptions& options, const TextPairs& pairs,
+                         Console& console) {
+  const auto total = pairs.labels.size();
+  const auto scores = scorer.score(pairs.predictions, pairs.labels, [&](std::int64_t done) {
+    console.progress(fmt::format("BERTScore: {}/{} rows", done, total));
+  });
+  BertScore mean;
+  for (const auto& score : scores) {
+    mean.precision += score.precision / static_cast<double>(total);
+    mean.recall += score.recall / static_cast<double>(total);
+    mean.f1 += score.f1 / static_cast<double>(total);
+  }
+  return {{"precision", mean.precision},
+          {"recall", mean.recall},
+          {"f1", mean.f1},
+          {"model", scorer.name()},
+          {"layer", scorer.layer()},
+          {"idf", options.bertscore_idf},
+          {"rescaled", options.bertscore_rescale},
+          {"hash", scorer.hash()}};
+}
+
+// With BERTScore, unless it was left out or there is no encoder: then it says so.
+OrderedJson measure(const std::vector<Prediction>& rows, const std::string& header,
+                    const BertScoreOptions& options, const std::string& defect, Console& console) {
+  if (options.no_bertscore) return measure_predictions(rows, header, nullptr);
+  if (!defect.empty())
+    return measure_predictions(rows, header, [&](const TextPairs&) {
+      return OrderedJson{{"status", "unavailable"}, {"reason", defect}};
+    });
+  const auto scorer = BertScorer::load(options);
+  return measure_predictions(
+      rows, header, [&](const TextPairs& pairs) { return bert_figures(scorer, options, pairs, console); });
+}
+
+}  // namespace
+
+int run_test(TestRequest& request, const std::set<std::string>& given) {
+  Console console;
+  const auto say = [&](const std::string& line) { console.say(line); };
+  const auto subject = find_subject(request, say);
+  const auto engine = choose_engine(request.test, say);
+  const auto config = read_model_config(subject.model.model_folder());
+  const auto tokenizer = Tokenizer::load(subject.model.tokenizer_folder());
+  require_ids_within(tokenizer, config);
+  follow_training(request, subject.run, tokenizer, given);
+
+  const auto defect = request.bert_score.no_bertscore ? "" : encoder_defect(request.bert_score);
+  if (!defect.empty()) say("warning: no BERTScore: " + defect);
+
+  const auto settings = settings_of(request, subject, engine);
+  PredictionFiles files(subject.folder, settings, request.test.resume, say);
+  const auto generation = predict(request, subject, tokenizer, engine, files, console);
+  const auto rows = files.write(static_cast<std::int64_t>(subject.rows.size()));
+  show_rows(rows, console);
+
+  auto metrics = measure(rows, subject.header, request.bert_score, defect, console);
+  metrics["generation"] = generation;
+  metrics["checkpoint"] = settings["checkpoint"];
+  metrics["base_model"] = settings["base_model"];
+  metrics["test_path"] = fs::absolute(subject.test_file).string();
+  metrics["test_sha256"] = settings["test_sha256"];
+  metrics["engine"] = settings["engine"];
+  metrics["dtype"] = request.test.dtype;
+  metrics["sampling"] = sampling_of(request);
+  write_file_atomically(subject.folder / "metrics.json", metrics.dump(2) + "\n");
+  files.remove_partial();
+  console.say(metrics_table(metrics));
+  console.say("results: " + subject.folder.string());
+  return 0;
+}
+
+}  // namespace anneal

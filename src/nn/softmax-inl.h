@@ -1,0 +1,53 @@
+// Rows of attention weights. Included once for each SIMD target.
+#include "nn/exp-inl.h"
+
+#if defined(ANNEAL_NN_SOFTMAX_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ANNEAL_NN_SOFTMAX_INL
+#undef ANNEAL_NN_SOFTMAX_INL
+#else
+#define ANNEAL_NN_SOFTMAX_INL
+#endif
+
+#include <algorithm>
+#include <cmath>
+
+HWY_BEFORE_NAMESPACE();
+namespace anneal::HWY_NAMESPACE {
+
+struct SoftmaxRow {
+  float maximum, sum;
+};
+
+// weights = exp(scale * (scores - maximum)) over the first `valid` keys, zero up to `padded`.
+template <class T>
+SoftmaxRow softmax_row(const float* scores, std::int64_t valid, std::int64_t padded, float scale,
+                       T* weights) {
+  auto largest = hn::Set(FloatTag(), -INFINITY);
+  const std::size_t lanes = hn::Lanes(FloatTag());
+  std::size_t at = 0;
+  for (; at + lanes <= static_cast<std::size_t>(valid); at += lanes)
+    largest = hn::Max(largest, load(scores + at));
+  float maximum = hn::GetLane(hn::MaxOfLanes(FloatTag(), largest));
+  for (; at < static_cast<std::size_t>(valid); ++at) maximum = std::max(maximum, scores[at]);
+  const auto shift = hn::Set(FloatTag(), maximum), factor = hn::Set(FloatTag(), scale);
+  auto sum = hn::Zero(FloatTag());
+  for_each_vector(valid, [&](std::size_t from, std::size_t count) HWY_ATTR {
+    auto weight = exponential(hn::Mul(hn::Sub(load(scores + from, count), shift), factor));
+    if (count < lanes) weight = hn::IfThenElseZero(hn::FirstN(FloatTag(), count), weight);
+    sum = hn::Add(sum, weight);
+    store(weight, weights + from, count);
+  });
+  std::fill(weights + valid, weights + padded, T(0));
+  return {maximum, hn::GetLane(hn::SumOfLanes(FloatTag(), sum))};
+}
+
+template <class T>
+void scaled_store(const float* from, float factor, std::int64_t width, T* to) {
+  const auto f = hn::Set(FloatTag(), factor);
+  for_each_vector(width, [&](std::size_t at, std::size_t count)
+                             HWY_ATTR { store(hn::Mul(load(from + at, count), f), to + at, count); });
+}
+
+}  // namespace anneal::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
