@@ -1,5 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-.PHONY: setup build test test-full demo demo-verify bench-train compare-quality test-vllm check format clean
+.PHONY: setup build test test-full demo demo-verify bench-train bench-bertscore compare-quality test-vllm check format clean
 
 setup:
 	@tools/setup
@@ -27,6 +27,10 @@ demo-verify: build
 # About 10 minutes with 4 and 8 layers.
 bench-train: build
 	@.venv/bin/python benchmarks/bench_train.py
+
+# About 2 minutes.
+bench-bertscore: build
+	@.venv/bin/python benchmarks/bench_bertscore.py
 
 # About 75 minutes: three seeds of each program; finished runs are kept.
 compare-quality: build
