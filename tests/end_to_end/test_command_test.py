@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from support.program import BUILD, write_rows
+from reference import bert_scores
+from support.program import BUILD, ROOT, write_rows
 
 USAGE, DATA, MODEL, RESOURCES = 2, 3, 4, 6
 ROWS = [{"input": f"Zürich sold {n} apples.\n" * (1 + n % 3), "output": f"The number {n}."} for n in range(9)]
@@ -140,6 +142,33 @@ def test_bert_score_unavailable_is_no_failure(setting, tmp_path: Path):
     assert "no BERTScore" in done.stdout
     done = _test(*flags, "--bertscore_model", tmp_path / "nowhere", check=False)
     assert done.returncode == USAGE and "row 0" not in done.stdout, "a mistake shows before anything is generated"
+
+
+def test_bert_score_is_the_package_s(setting, tmp_path: Path):
+    """Oracle: the package bert_score on the predictions, as they are and without the header."""
+    flags, out = setting
+    data = write_rows(tmp_path / "test.jsonl", [{**row, "output": "### Answer:\n" + row["output"]} for row in ROWS])
+    encoder = bert_scores.make_encoder(tmp_path / "encoder", "roberta")
+    flags = [flag for flag in flags if flag != "--no_bertscore"]
+    done = _test(*flags, "--test_path", data, "--max_tokens", "9", "--bertscore_model", encoder, "--bertscore_layer", "2")
+    metrics = json.loads((out / "metrics.json").read_text())
+    rows = _rows(out)
+    predictions, labels = [row["prediction"] for row in rows], [row["label"] for row in rows]
+    expected = bert_scores.bert_scores(encoder, predictions, labels, 2).mean(dim=0).tolist()
+    assert [metrics["bertscore"][key] for key in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-5)
+    stripped = [label.removeprefix("### Answer:\n") for label in labels]
+    expected = bert_scores.bert_scores(encoder, predictions, stripped, 2).mean(dim=0).tolist()
+    assert [metrics["bertscore_stripped"][key] for key in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-5)
+    assert metrics["bertscore"]["layer"] == 2 and f"{metrics['bertscore']['f1']:.4f}" in done.stdout
+
+
+def test_the_script_of_the_older_name(setting):
+    flags, out = setting
+    script = [sys.executable, ROOT / "test_checkpoint.py", *flags, "--max_tokens", "4", "--max_samples", "2"]
+    done = subprocess.run(list(map(str, script)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(_rows(out)) == 2
+    assert subprocess.run([*script[:2], "--nonsense"], capture_output=True).returncode == USAGE
 
 
 def test_stop_strings_and_prompts_that_are_too_long(setting):
