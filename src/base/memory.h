@@ -7,4 +7,8 @@ namespace anneal {
 std::int64_t available_memory_bytes();  // what can be taken without swapping
 std::int64_t resident_memory_bytes();   // of this process, now
 
+// A step takes and gives back the same large blocks many times: from now on they are kept in the process, so
+// that their pages are made once.
+void keep_freed_memory();
+
 }  // namespace anneal

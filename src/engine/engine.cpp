@@ -1,13 +1,12 @@
 #include "engine/engine.h"
 
-#include <malloc.h>
-
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <new>
 
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "engine/convert_command.h"
 #include "engine/score_command.h"
@@ -22,14 +21,6 @@ int run(const Json& request, int (*command)(Request&, const std::set<std::string
   Request options;
   OptionTable(options).load(request.at("options"), "request");
   return command(options, request.at("given").get<std::set<std::string>>());
-}
-
-// A step takes and gives back the same large blocks many times: kept in the process, their pages are made
-// once.
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  ::mallopt(M_TRIM_THRESHOLD, -1);
-  ::mallopt(M_TOP_PAD, 64 << 20);
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
 #include "generate/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+
+#include "base/error.h"
 
 namespace anneal {
 namespace {
@@ -13,9 +17,31 @@ bool is_likelier(const Candidate& a, const Candidate& b) {
   return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
 }
 
+// In lanes that the compiler makes vectors of; std::max_element would go one by one.
+float maximum_of(std::span<const float> values) {
+  constexpr std::size_t kLanes = 64;
+  std::array<float, kLanes> largest;
+  largest.fill(-std::numeric_limits<float>::infinity());
+  std::size_t at = 0;
+  for (; at + kLanes <= values.size(); at += kLanes)
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      largest[lane] = values[at + lane] > largest[lane] ? values[at + lane] : largest[lane];
+  for (; at < values.size(); ++at) largest[0] = std::max(largest[0], values[at]);
+  return *std::max_element(largest.begin(), largest.end());
+}
+
+// The largest score. Throws UserError(kNumerical) where it is no number.
+float checked_maximum(std::span<const float> logits) {
+  const float maximum = maximum_of(logits);
+  if (!std::isfinite(maximum))
+    fail(ExitCode::kNumerical, "the model's scores are not finite", "",
+         "check the checkpoint's weights; in bfloat16, try --dtype float32");
+  return maximum;
+}
+
 // exp((logit - maximum) / temperature) of every token that is not too unlikely to matter in float64.
 std::vector<Candidate> weights_of(std::span<const float> logits, double temperature) {
-  const double maximum = *std::max_element(logits.begin(), logits.end());
+  const double maximum = checked_maximum(logits);
   std::vector<Candidate> weights;
   const double cut = maximum - 745 * temperature;  // exp(-745) is the smallest float64
   for (std::size_t id = 0; id < logits.size(); ++id)
@@ -66,7 +92,8 @@ std::vector<Candidate> candidates(std::span<const float> logits, const GenerateO
 
 std::int32_t sample(std::span<const float> logits, const GenerateOptions& options, double uniform) {
   if (options.temperature < kGreedyBelow)
-    return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    return static_cast<std::int32_t>(std::find(logits.begin(), logits.end(), checked_maximum(logits)) -
+                                     logits.begin());
   const auto left = candidates(logits, options);
   double reached = 0;
   for (const auto& candidate : left) {

@@ -19,6 +19,8 @@ struct Candidate {
 // likeliest that reaches top_p, renormalised. A temperature under 0.01 counts as 0.01.
 std::vector<Candidate> candidates(std::span<const float> logits, const GenerateOptions& options);
 
+// Both throw UserError(kNumerical) where the largest logit is not finite.
+//
 // The likeliest token where the temperature is under 1e-5, of equal ones the smaller id; else drawn from the
 // candidates by `uniform` in [0, 1).
 std::int32_t sample(std::span<const float> logits, const GenerateOptions& options, double uniform);

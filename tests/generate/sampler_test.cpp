@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "tests/support/user_error.h"
 
 namespace anneal {
 namespace {
@@ -96,6 +97,13 @@ TEST(Sampler, ALowTemperatureIsRaisedAndALowerOneGreedy) {
   EXPECT_NEAR(candidates(logits, sampling(0.001, -1, 1))[0].probability, 1 / (1 + std::exp(-1.0)), 1e-7);
   EXPECT_EQ(sample(logits, sampling(0.001, -1, 1), 0.9), 0);
   EXPECT_EQ(sample(logits, sampling(0.000001, -1, 1), 0.9), 1);
+}
+
+TEST(Sampler, RefusesScoresThatAreNoNumbers) {
+  for (const float bad : {NAN, INFINITY})
+    for (const double temperature : {0.0, 1.0})
+      expect_user_error(ExitCode::kNumerical, "not finite",
+                        [&] { sample(std::vector<float>(100, bad), sampling(temperature, -1, 1), 0.5); });
 }
 
 }  // namespace

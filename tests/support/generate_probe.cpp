@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "checkpoint/peft_adapter.h"
 #include "generate/generate.h"
@@ -68,6 +69,7 @@ int main(int count, char** values) {
     return 2;
   }
   try {
+    anneal::keep_freed_memory();
     anneal::run(anneal::read_json_file(values[1], anneal::ExitCode::kUsage));
     return 0;
   } catch (const std::exception& error) {
