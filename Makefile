@@ -1,5 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-.PHONY: setup build test test-full demo demo-verify bench-train bench-bertscore compare-quality test-vllm check format clean
+.PHONY: setup build test test-full demo demo-verify bench-train bench-generate bench-bertscore compare-quality test-vllm check format clean
 
 setup:
 	@tools/setup
@@ -29,6 +29,9 @@ bench-train: build
 	@.venv/bin/python benchmarks/bench_train.py
 
 # About 2 minutes.
+bench-generate: build
+	@.venv/bin/python benchmarks/bench_generate.py
+
 bench-bertscore: build
 	@.venv/bin/python benchmarks/bench_bertscore.py
 

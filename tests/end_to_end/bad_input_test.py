@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from support.program import anneal, write_rows
+from support.program import anneal, assert_refused, write_rows
 
 ROWS = [{"input": f"Say {n}.\n", "output": f"The number {n}."} for n in range(20)]
 USAGE, DATA, MODEL = 2, 3, 4
@@ -32,14 +32,6 @@ def _train(model: Path, data: Path, *flags: str):
                   "--max_steps", "1", "--max_seq_length", "512", *flags, check=False)  # fmt: skip
 
 
-def _assert_refused(done, code: int, *texts: str) -> None:
-    message = done.stderr + done.stdout
-    assert done.returncode == code, message
-    for text in texts:
-        assert text in message, f"{text!r} is not in: {message}"
-    assert "try:" in done.stderr and "internal error" not in message
-
-
 def test_the_undamaged_run_works(model: Path, data: Path):
     assert _train(model, data).returncode == 0
     assert sorted(path.name for path in (model.parent / "results" / "model").glob("checkpoint-*")) == ["checkpoint-1"]
@@ -47,13 +39,13 @@ def test_the_undamaged_run_works(model: Path, data: Path):
 
 def test_missing_weights(model: Path, data: Path):
     (model / "model.safetensors").unlink()
-    _assert_refused(_train(model, data), MODEL, "model.safetensors", str(model))
+    assert_refused(_train(model, data), MODEL, "model.safetensors", str(model))
 
 
 def test_truncated_weights(model: Path, data: Path):
     path = model / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
-    _assert_refused(_train(model, data), MODEL, "model.safetensors", "tensor '", "download or copy the file again")
+    assert_refused(_train(model, data), MODEL, "model.safetensors", "tensor '", "download or copy the file again")
 
 
 def test_missing_tensor_and_wrong_shape(model: Path, data: Path):
@@ -61,9 +53,9 @@ def test_missing_tensor_and_wrong_shape(model: Path, data: Path):
     tensors = load_file(path)
     name = "model.layers.1.mlp.up_proj.weight"
     save_file({key: tensor for key, tensor in tensors.items() if key != name}, path)
-    _assert_refused(_train(model, data), MODEL, f"tensor '{name}' is missing")
+    assert_refused(_train(model, data), MODEL, f"tensor '{name}' is missing")
     save_file(tensors | {name: tensors[name][:-1].contiguous()}, path)
-    _assert_refused(_train(model, data), MODEL, f"tensor '{name}'", "[159, 64]", "[160, 64]", "model.safetensors")
+    assert_refused(_train(model, data), MODEL, f"tensor '{name}'", "[159, 64]", "[160, 64]", "model.safetensors")
 
 
 def _edit(path: Path, **changes) -> None:
@@ -72,14 +64,14 @@ def _edit(path: Path, **changes) -> None:
 
 def test_unknown_architecture_and_options(model: Path, data: Path):
     _edit(model / "config.json", architectures=["MambaForCausalLM"])
-    _assert_refused(_train(model, data), MODEL, "MambaForCausalLM", "LlamaForCausalLM", "config.json")
+    assert_refused(_train(model, data), MODEL, "MambaForCausalLM", "LlamaForCausalLM", "config.json")
     _edit(model / "config.json", architectures=["LlamaForCausalLM"], hidden_act="gelu")
-    _assert_refused(_train(model, data), MODEL, "hidden_act", "gelu")
+    assert_refused(_train(model, data), MODEL, "hidden_act", "gelu")
 
 
 def test_unknown_tokenizer_component(model: Path, data: Path):
     _edit(model / "tokenizer.json", normalizer={"type": "Klingon"})
-    _assert_refused(_train(model, data), MODEL, "Klingon", "tokenizer.json")
+    assert_refused(_train(model, data), MODEL, "Klingon", "tokenizer.json")
 
 
 def test_malformed_line_names_file_line_and_byte(model: Path, data: Path):
@@ -88,7 +80,7 @@ def test_malformed_line_names_file_line_and_byte(model: Path, data: Path):
     path.write_text("".join(good[:3]) + '{"input": "a", "output": \n' + "".join(good[3:]))
     offset = len("".join(good[:3]))
     done = _train(model, data)
-    _assert_refused(done, DATA, "training.jsonl", "4")
+    assert_refused(done, DATA, "training.jsonl", "4")
     assert any(str(offset + within) in done.stderr for within in range(30)), done.stderr
     assert _train(model, data, "--skip_bad_rows", "1").returncode == 0
 
@@ -99,43 +91,43 @@ def test_missing_template_field_lists_the_columns(model: Path, tmp_path: Path):
     done = anneal("train", "--hf_model_id", model, "--hfdc_dataset_name", source, "--hfdc_input_template", "{questoin}",
                   "--hfdc_output_template", "{answer}", "--data_dir", tmp_path / "made", "--max_seq_length", "512",
                   "--results_dir", tmp_path / "results", check=False)  # fmt: skip
-    _assert_refused(done, DATA, "questoin", "question", "answer")
+    assert_refused(done, DATA, "questoin", "question", "answer")
 
 
 def test_empty_dataset_and_nothing_to_train(model: Path, data: Path):
     (data / "training.jsonl").write_text("")
-    _assert_refused(_train(model, data), DATA, "training.jsonl")
+    assert_refused(_train(model, data), DATA, "training.jsonl")
     write_rows(data / "training.jsonl", [{"input": "a", "output": ""}])
-    _assert_refused(_train(model, data, "--no_add_eos"), DATA, "training.jsonl")
+    assert_refused(_train(model, data, "--no_add_eos"), DATA, "training.jsonl")
 
 
 def test_over_long_prompt(model: Path, data: Path):
     write_rows(data / "training.jsonl", [*ROWS, {"input": "many words " * 200, "output": "x"}])
-    _assert_refused(_train(model, data, "--long_prompt", "error", "--max_seq_length", "64"), DATA, "21")
+    assert_refused(_train(model, data, "--long_prompt", "error", "--max_seq_length", "64"), DATA, "21")
     done = _train(model, data, "--max_seq_length", "64")
     assert done.returncode == 0 and "1 dropped (long_prompt)" in done.stdout
 
 
 def test_explicit_length_above_the_model(model: Path, data: Path):
-    _assert_refused(_train(model, data, "--max_seq_length", "4096"), USAGE, "4096", "512")
+    assert_refused(_train(model, data, "--max_seq_length", "4096"), USAGE, "4096", "512")
 
 
 def test_all_configuration_errors_at_once(model: Path, data: Path):
     done = _train(model, data, "--learning_rte", "1e-4", "--lora_rank", "0", "--warmup_ratio", "two", "--lora_dropout", "1",
                   "--lr_scheduler_type", "square", "--micro_batch_tokens", "some", "--resume", "none")  # fmt: skip
-    _assert_refused(done, USAGE, "--learning_rte", "did you mean --learning_rate", "--lora_rank", "--warmup_ratio",
+    assert_refused(done, USAGE, "--learning_rte", "did you mean --learning_rate", "--lora_rank", "--warmup_ratio",
                     "--lora_dropout", "--lr_scheduler_type", "--micro_batch_tokens", "--resume")  # fmt: skip
     assert not (model.parent / "results").exists(), "a refused command makes nothing"
 
 
 def test_target_without_a_hit(model: Path, data: Path):
     done = _train(model, data, "--lora_target_modules", "q_proj,qkv_proj")
-    _assert_refused(done, USAGE, "qkv_proj", "gate_proj", "--allow_missing_targets")
+    assert_refused(done, USAGE, "qkv_proj", "gate_proj", "--allow_missing_targets")
 
 
 def test_a_run_is_never_written_over(model: Path, data: Path):
     assert _train(model, data).returncode == 0
-    _assert_refused(_train(model, data), USAGE, "a run lies there already", "--new_run")
+    assert_refused(_train(model, data), USAGE, "a run lies there already", "--new_run")
     assert _train(model, data, "--new_run").returncode == 0
     assert (model.parent / "results" / "model-2" / "checkpoint-1").is_dir()
 
@@ -147,7 +139,7 @@ def test_config_file_and_print_config(model: Path, data: Path, tmp_path: Path):
     resolved = json.loads(done.stdout)
     assert (resolved["lora_rank"], resolved["learning_rate"], resolved["lora_alpha"]) == (4, 0.25, 32)
     path.write_text(json.dumps({"lora_rnk": 4, "learning_rate": "x"}))
-    _assert_refused(anneal("train", "--config", path, "--hf_model_id", model, check=False), USAGE, "lora_rnk", "learning_rate")
+    assert_refused(anneal("train", "--config", path, "--hf_model_id", model, check=False), USAGE, "lora_rnk", "learning_rate")
 
 
 def test_help_starts_without_torch():

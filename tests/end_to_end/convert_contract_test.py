@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from support.convert import bytes_of, change_config, change_tensors, make_checkpoint
-from support.program import BUILD, anneal
+from support.program import BUILD, anneal, assert_refused
 
 USAGE, MODEL, RESOURCES = 2, 4, 6
 Q_PROJ = "base_model.model.model.layers.1.self_attn.q_proj"
@@ -35,14 +35,6 @@ def convert(base: Path, checkpoint: Path, *flags, check: bool = True):
     return anneal("convert", "--base_model", base, "--checkpoint", checkpoint, *flags, check=check)
 
 
-def refused(done, code: int, *texts: str) -> None:
-    message = done.stderr + done.stdout
-    assert done.returncode == code, message
-    for text in texts:
-        assert text in message, f"{text!r} is not in: {message}"
-    assert "try:" in done.stderr and "internal error" not in message
-
-
 def siblings(checkpoint: Path) -> list[str]:
     return sorted(path.name for path in checkpoint.parent.iterdir())
 
@@ -56,23 +48,23 @@ def only_checkpoint(checkpoint: Path) -> bool:
 
 def test_another_base(checkpoint: Path, tiny):
     done = convert(tiny("qwen3")[0], checkpoint, check=False)
-    refused(done, MODEL, "q_proj", "[64, 64]", "[128, 64]", "and 4 more like these")
+    assert_refused(done, MODEL, "q_proj", "[64, 64]", "[128, 64]", "and 4 more like these")
     assert only_checkpoint(checkpoint)
 
 
 def test_a_target_that_the_base_lacks(base: Path, checkpoint: Path):
     change_tensors(checkpoint / "adapter_model.safetensors", lambda tensors: {
         name.replace("layers.1.", "layers.9."): tensor for name, tensor in tensors.items()})  # fmt: skip
-    refused(convert(base, checkpoint, check=False), MODEL, "no tensor 'model.layers.9.self_attn.k_proj.weight'")
+    assert_refused(convert(base, checkpoint, check=False), MODEL, "no tensor 'model.layers.9.self_attn.k_proj.weight'")
 
 
 def test_an_adapter_that_has_lost_tensors(base: Path, checkpoint: Path):
     change_tensors(checkpoint / "adapter_model.safetensors", lambda tensors: {
         name: tensor for name, tensor in tensors.items() if not name.startswith(Q_PROJ + ".lora_B")})  # fmt: skip
-    refused(convert(base, checkpoint, check=False), MODEL, f"'{Q_PROJ}.lora_B.weight' is missing")
+    assert_refused(convert(base, checkpoint, check=False), MODEL, f"'{Q_PROJ}.lora_B.weight' is missing")
     change_tensors(checkpoint / "adapter_model.safetensors", lambda tensors: {
         name: tensor for name, tensor in tensors.items() if not name.startswith(Q_PROJ)})  # fmt: skip
-    refused(convert(base, checkpoint, check=False), MODEL, "targets 'model.layers.1.self_attn.q_proj', but")
+    assert_refused(convert(base, checkpoint, check=False), MODEL, "targets 'model.layers.1.self_attn.q_proj', but")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -83,7 +75,7 @@ def test_values_that_are_not_finite(base: Path, checkpoint: Path, value: float):
 
     change_tensors(checkpoint / "adapter_model.safetensors", spoil)
     for flags in ([], ["--no_merge"]):
-        refused(convert(base, checkpoint, *flags, check=False), MODEL, f"'{Q_PROJ}.lora_B.weight' holds", "not finite")
+        assert_refused(convert(base, checkpoint, *flags, check=False), MODEL, f"'{Q_PROJ}.lora_B.weight' holds", "not finite")
 
 
 def test_a_sum_beyond_the_range(base: Path, checkpoint: Path):
@@ -93,7 +85,7 @@ def test_a_sum_beyond_the_range(base: Path, checkpoint: Path):
 
     change_tensors(checkpoint / "adapter_model.safetensors", grow)
     done = convert(base, checkpoint, "--dtype", "fp16", check=False)
-    refused(done, MODEL, "'model.layers.1.self_attn.q_proj.weight' holds", "bf16")
+    assert_refused(done, MODEL, "'model.layers.1.self_attn.q_proj.weight' holds", "bf16")
     assert only_checkpoint(checkpoint)
 
 
@@ -103,7 +95,7 @@ def test_a_sum_beyond_the_range(base: Path, checkpoint: Path):
 ])  # fmt: skip
 def test_adapters_that_are_not_supported(base: Path, checkpoint: Path, change: dict, text: str):
     change_config(checkpoint, **change)
-    refused(convert(base, checkpoint, check=False), MODEL, text)
+    assert_refused(convert(base, checkpoint, check=False), MODEL, text)
 
 
 def test_a_tied_head_is_not_merged_into(tiny, tmp_path: Path):
@@ -112,28 +104,28 @@ def test_a_tied_head_is_not_merged_into(tiny, tmp_path: Path):
     change_tensors(checkpoint / "adapter_model.safetensors", lambda tensors: tensors | {
         "base_model.model.lm_head.lora_A.weight": torch.rand(4, 64),
         "base_model.model.lm_head.lora_B.weight": torch.rand(512, 4)})  # fmt: skip
-    refused(convert(model, checkpoint, check=False), MODEL, "lm_head")
+    assert_refused(convert(model, checkpoint, check=False), MODEL, "lm_head")
 
 
 def test_quantized_and_missing_bases(base: Path, checkpoint: Path):
     change_tensors(base / "model.safetensors", lambda tensors: {
         name: tensor.to(torch.uint8) if "q_proj" in name else tensor for name, tensor in tensors.items()})  # fmt: skip
-    refused(convert(base, checkpoint, check=False), MODEL, "q_proj.weight' is of dtype U8", "unquantized")
+    assert_refused(convert(base, checkpoint, check=False), MODEL, "q_proj.weight' is of dtype U8", "unquantized")
     shutil.rmtree(base)
-    refused(convert(base, checkpoint, check=False), USAGE, "--base_model", "is not a folder")
+    assert_refused(convert(base, checkpoint, check=False), USAGE, "--base_model", "is not a folder")
 
 
 def test_checkpoints_that_are_not_complete(base: Path, checkpoint: Path):
-    refused(convert(base, checkpoint, "--full_ft", check=False), MODEL, "holds a LoRA adapter, not all weights")
+    assert_refused(convert(base, checkpoint, "--full_ft", check=False), MODEL, "holds a LoRA adapter, not all weights")
     (checkpoint / "adapter_model.safetensors").write_bytes(b"short")
-    refused(convert(base, checkpoint, check=False), MODEL, "is not a complete checkpoint", "adapter_model.safetensors")
+    assert_refused(convert(base, checkpoint, check=False), MODEL, "is not a complete checkpoint", "adapter_model.safetensors")
     done = anneal("convert", "--base_model", base, "--checkpoints_dir", checkpoint.parent, check=False)
-    refused(done, MODEL, "checkpoint-7 is not complete", "there is no complete checkpoint", "checkpoint_*/checkpoint")
+    assert_refused(done, MODEL, "checkpoint-7 is not complete", "there is no complete checkpoint", "checkpoint_*/checkpoint")
 
 
 def test_another_base_than_the_run_was_trained_on(base: Path, checkpoint: Path):
     (checkpoint.parent / "run_config.json").write_text(json.dumps({"base_config_sha256": "0" * 64}))
-    refused(convert(base, checkpoint, check=False), MODEL, "is not the config.json that the run was trained with")
+    assert_refused(convert(base, checkpoint, check=False), MODEL, "is not the config.json that the run was trained with")
     assert "warning: config.json of the base model is not" in convert(base, checkpoint, "--force").stdout
 
 
@@ -147,9 +139,9 @@ def test_warnings(base: Path, checkpoint: Path):
 
 
 def test_usage(base: Path, checkpoint: Path):
-    refused(convert(base, checkpoint, "--max_shard_size", "lots", check=False), USAGE, "--max_shard_size", "5GB")
-    refused(convert(base, checkpoint, "--dtype", "int8", check=False), USAGE, "--dtype")
-    refused(anneal("convert", "--checkpoint", checkpoint, check=False), USAGE, "--base_model")
+    assert_refused(convert(base, checkpoint, "--max_shard_size", "lots", check=False), USAGE, "--max_shard_size", "5GB")
+    assert_refused(convert(base, checkpoint, "--dtype", "int8", check=False), USAGE, "--dtype")
+    assert_refused(anneal("convert", "--checkpoint", checkpoint, check=False), USAGE, "--base_model")
 
 
 # --- where it goes
@@ -161,7 +153,7 @@ def test_up_to_date_and_overwrite(base: Path, checkpoint: Path):
     first, written_at = bytes_of(output), (output / "model.safetensors").stat().st_mtime_ns
     assert "up to date: " in convert(base, checkpoint).stdout
     assert (output / "model.safetensors").stat().st_mtime_ns == written_at
-    refused(convert(base, checkpoint, "--dtype", "bf16", check=False), USAGE, "differs (dtype)", "--overwrite")
+    assert_refused(convert(base, checkpoint, "--dtype", "bf16", check=False), USAGE, "differs (dtype)", "--overwrite")
     assert bytes_of(output) == first
     assert "replacing " in convert(base, checkpoint, "--dtype", "bf16", "--overwrite").stdout
     assert "up to date: " in convert(base, checkpoint, "--dtype", "bf16").stdout
@@ -174,10 +166,10 @@ def test_other_inputs_and_lost_files(base: Path, checkpoint: Path):
     output = checkpoint.parent / "checkpoint-7.hf_model"
     convert(base, checkpoint)
     change_tensors(base / "model.safetensors", lambda tensors: tensors | {"lm_head.weight": tensors["lm_head.weight"] * 2})
-    refused(convert(base, checkpoint, check=False), USAGE, "differs (weights/model.safetensors)")
+    assert_refused(convert(base, checkpoint, check=False), USAGE, "differs (weights/model.safetensors)")
     convert(base, checkpoint, "--overwrite")
     (output / "tokenizer.json").unlink()
-    refused(convert(base, checkpoint, check=False), USAGE, "differs (tokenizer.json)")
+    assert_refused(convert(base, checkpoint, check=False), USAGE, "differs (tokenizer.json)")
 
 
 def test_verify_looks_at_a_folder_that_is_up_to_date_too(base: Path, checkpoint: Path):
@@ -187,7 +179,7 @@ def test_verify_looks_at_a_folder_that_is_up_to_date_too(base: Path, checkpoint:
     content = bytearray(weights.read_bytes())
     content[-1000] ^= 1  # in the last merged tensor; behind it stands only the norm of 256 bytes
     weights.write_bytes(content)
-    refused(convert(base, checkpoint, "--verify", check=False), MODEL, "v_proj.weight' is not what was written")
+    assert_refused(convert(base, checkpoint, "--verify", check=False), MODEL, "v_proj.weight' is not what was written")
 
 
 def test_what_no_conversion_has_written_stays(base: Path, checkpoint: Path, tmp_path: Path):
@@ -197,20 +189,20 @@ def test_what_no_conversion_has_written_stays(base: Path, checkpoint: Path, tmp_
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
-    refused(convert(base, checkpoint, "--output_dir", other, "--overwrite", check=False), USAGE, "no conversion has written")
+    assert_refused(convert(base, checkpoint, "--output_dir", other, "--overwrite", check=False), USAGE, "no conversion has written")
     assert bytes_of(other) == {"thesis.txt": b"years of work"}
     for source in (base, checkpoint):
-        refused(convert(base, checkpoint, "--output_dir", source, "--overwrite", check=False), USAGE, "is what is to be conv")
+        assert_refused(convert(base, checkpoint, "--output_dir", source, "--overwrite", check=False), USAGE, "is what is to be conv")
     (tmp_path / "file").write_text("x")
-    refused(convert(base, checkpoint, "--output_dir", tmp_path / "file", check=False), USAGE, "file")
+    assert_refused(convert(base, checkpoint, "--output_dir", tmp_path / "file", check=False), USAGE, "file")
     # An earlier conversion may itself be converted from, but not into.
-    refused(anneal("convert", "--base_model", base, "--checkpoint", mine, "--output_dir", mine, "--overwrite", check=False),
+    assert_refused(anneal("convert", "--base_model", base, "--checkpoint", mine, "--output_dir", mine, "--overwrite", check=False),
             USAGE, "is what is to be converted")  # fmt: skip
 
 
 def test_folders_that_cannot_be_written(base: Path, checkpoint: Path, tmp_path: Path):
     (tmp_path / "file").write_text("x")
-    refused(convert(base, checkpoint, "--output_dir", tmp_path / "file" / "out", check=False), USAGE, "cannot make the folder")
+    assert_refused(convert(base, checkpoint, "--output_dir", tmp_path / "file" / "out", check=False), USAGE, "cannot make the folder")
 
 
 def test_a_full_disk(base: Path, checkpoint: Path, tmp_path: Path):
@@ -222,7 +214,7 @@ def test_a_full_disk(base: Path, checkpoint: Path, tmp_path: Path):
     if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(disk)], capture_output=True).returncode:
         pytest.skip("this machine gives no mount namespace")
     done = subprocess.run(["unshare", "-rm", "sh", "-c", command], capture_output=True, text=True)
-    refused(done, RESOURCES, "are needed", "are free", "--output_dir")
+    assert_refused(done, RESOURCES, "are needed", "are free", "--output_dir")
 
 
 # --- kills

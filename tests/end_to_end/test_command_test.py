@@ -15,7 +15,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from reference import bert_scores
-from support.program import BUILD, ROOT, write_rows
+from support.program import BUILD, ROOT, assert_refused, write_rows
 
 USAGE, DATA, MODEL, RESOURCES = 2, 3, 4, 6
 ROWS = [{"input": f"Zürich sold {n} apples.\n" * (1 + n % 3), "output": f"The number {n}."} for n in range(9)]
@@ -30,14 +30,6 @@ def _test(*flags, check: bool = True, **options) -> subprocess.CompletedProcess[
 
 def _rows(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def _assert_refused(done, code: int, *texts: str) -> None:
-    message = done.stderr + done.stdout
-    assert done.returncode == code, message
-    for text in texts:
-        assert text in message, f"{text!r} is not in: {message}"
-    assert "try:" in done.stderr and "internal error" not in message
 
 
 @pytest.fixture
@@ -126,7 +118,7 @@ def test_a_run_from_training_to_metrics(tiny, tmp_path: Path):
     shutil.copytree(model, tmp_path / "alike")
     (tmp_path / "alike" / "config.json").write_text(json.dumps(config | {"rope_theta": 77.0}))
     alike = _test("--base_model", tmp_path / "alike", "--checkpoints_dir", run, "--no_bertscore", check=False)
-    _assert_refused(alike, MODEL, "alike/config.json", "--base_model")
+    assert_refused(alike, MODEL, "alike/config.json", "--base_model")
     # Without a record of the data, the newest test.jsonl below datasets is a guess, and said to be one.
     (run / "run_config.json").unlink()
     guess = _test("--base_model", model, "--max_tokens", "5", "--no_bertscore", cwd=tmp_path)
@@ -212,7 +204,7 @@ def test_killed_and_resumed_equals_undisturbed(setting, tmp_path: Path):
     kept = partial.read_bytes().count(b"\n") - 1
     with partial.open("ab") as file:
         file.write(b'{"input": "torn')
-    _assert_refused(_test(*flags, "--resume", "--top_p", "0.5", "--seed", "3", check=False), USAGE, "seed is 3, was 16257",
+    assert_refused(_test(*flags, "--resume", "--top_p", "0.5", "--seed", "3", check=False), USAGE, "seed is 3, was 16257",
                     "top_p is 0.5, was 0.95")  # fmt: skip
     done = _test(*flags, "--resume", "--batch_size", "9")
     assert f"going on from {kept} rows" in done.stdout
@@ -224,10 +216,10 @@ def test_damaged_test_files(setting, tmp_path: Path):
     flags, _ = setting
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"input": "a", "output": "b"}\n{"input": "a", "output": \n')
-    _assert_refused(_test(*flags, "--test_path", bad, check=False), DATA, "bad.jsonl:2")
+    assert_refused(_test(*flags, "--test_path", bad, check=False), DATA, "bad.jsonl:2")
     bad.write_text("")
-    _assert_refused(_test(*flags, "--test_path", bad, check=False), DATA, "no samples", "bad.jsonl")
-    _assert_refused(_test(*flags, "--test_path", tmp_path / "none.jsonl", check=False), DATA, "none.jsonl")
+    assert_refused(_test(*flags, "--test_path", bad, check=False), DATA, "no samples", "bad.jsonl")
+    assert_refused(_test(*flags, "--test_path", tmp_path / "none.jsonl", check=False), DATA, "none.jsonl")
 
 
 def test_an_empty_prompt(tiny, tmp_path: Path):
@@ -235,29 +227,29 @@ def test_an_empty_prompt(tiny, tmp_path: Path):
     data = write_rows(tmp_path / "test.jsonl", [ROWS[0], {"input": "", "output": "x"}])
     done = _test(*GREEDY, "--base_model", model, "--checkpoint", adapter, "--test_path", data, "--output_dir", tmp_path / "out",
                  check=False)  # fmt: skip
-    _assert_refused(done, DATA, "test.jsonl:2", "prompt is empty")
+    assert_refused(done, DATA, "test.jsonl:2", "prompt is empty")
 
 
 def test_checkpoints_that_cannot_be_tested(setting, tiny, tmp_path: Path):
     flags, _ = setting
     adapter = tmp_path / "adapter"
     shutil.copytree(tiny("llama")[1], adapter)
-    _assert_refused(_test(*flags, "--base_model", tiny("llama-mha")[0], check=False), MODEL, "base model")
+    assert_refused(_test(*flags, "--base_model", tiny("llama-mha")[0], check=False), MODEL, "base model")
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps(config | {"r": 8}))
-    _assert_refused(_test(*flags, "--checkpoint", adapter, check=False), MODEL, "lora_A")
+    assert_refused(_test(*flags, "--checkpoint", adapter, check=False), MODEL, "lora_A")
     (adapter / "adapter_model.safetensors").write_bytes(b"")
-    _assert_refused(_test(*flags, "--checkpoint", adapter, check=False), MODEL, "not a complete checkpoint")
-    _assert_refused(_test(*flags, "--full_ft", check=False), MODEL, "LoRA adapter")
+    assert_refused(_test(*flags, "--checkpoint", adapter, check=False), MODEL, "not a complete checkpoint")
+    assert_refused(_test(*flags, "--full_ft", check=False), MODEL, "LoRA adapter")
 
 
 def test_options_that_cannot_be(setting):
     flags, out = setting
     done = _test(*flags, "--tensor_parallel_size", "8", "--stop=", "--top_p", "0", "--max_samples", "0", check=False)
-    _assert_refused(done, USAGE, "--tensor_parallel_size", "--stop", "--top_p", "--max_samples")
+    assert_refused(done, USAGE, "--tensor_parallel_size", "--stop", "--top_p", "--max_samples")
     assert not out.exists(), "a refused command makes nothing"
     done = _test(*flags, "--engine", "auto", "--tensor_parallel_size", "64", check=False)
-    _assert_refused(done, RESOURCES, "64 GPUs", "--tensor_parallel_size")
+    assert_refused(done, RESOURCES, "64 GPUs", "--tensor_parallel_size")
 
 
 def test_the_training_s_end_of_sequence_ends_texts(tiny, tmp_path: Path):

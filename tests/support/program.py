@@ -20,6 +20,15 @@ def anneal(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
     return done
 
 
+def assert_refused(done: subprocess.CompletedProcess[str], code: int, *texts: str) -> None:
+    """The contract of errors: the exit code, what is wrong and where in the message, and a remedy."""
+    message = done.stderr + done.stdout
+    assert done.returncode == code, message
+    for text in texts:
+        assert text in message, f"{text!r} is not in: {message}"
+    assert "try:" in done.stderr and "internal error" not in message
+
+
 def probe(folder: Path, **request: Any) -> dict[str, torch.Tensor]:
     """model_probe's tensors; see tests/support/model_probe.cpp for the request. `folder` takes the files."""
     defaults = {"compute_dtype": "fp32", "seed": 1, "step": 0, "micro_batch_tokens": 1 << 20, "kept_layers": 1 << 20}
