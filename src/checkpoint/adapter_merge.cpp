@@ -3,7 +3,6 @@
 
 #include <ATen/ops/add.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/mm.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -128,9 +127,8 @@ std::int64_t AdapterMerge::largest_rank() const {
 
 at::Tensor AdapterMerge::merged(const std::string& tensor, const at::Tensor& weight) const {
   const auto& update = updates_.at(tensor);
-  auto delta = at::mm(tensor_of(update.b_OR).to(at::kFloat), tensor_of(update.a_RI).to(at::kFloat));
+  auto delta = low_rank_update(tensor_of(update.a_RI), tensor_of(update.b_OR), update.scale);
   if (config_.fan_in_fan_out) delta = delta.t();
-  delta.mul_(update.scale);
   return at::add(weight.to(at::kFloat), delta);
 }
 

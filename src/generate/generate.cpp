@@ -225,21 +225,19 @@ void Generation::sample_rows(const at::Tensor& logits_MV, std::span<Sequence* co
 
 std::optional<Completion> Generation::completion_of(const Sequence& sequence) const {
   const auto ids = sequence.new_ids();
-  Completion completion{sequence.prompt->index, {ids.begin(), ids.end()}, "", FinishReason::kStop};
   const bool stopped = std::binary_search(stop_ids_.begin(), stop_ids_.end(), ids.back());
   const bool at_the_end = sequence.length() == sequence.longest;
   if (!stopped && !at_the_end && options_.stop.empty()) return std::nullopt;
-  completion.text =
-      tokenizer_.decode(ids.first(ids.size() - (stopped ? 1 : 0)), /*skip_special_tokens=*/true);
+  auto text = tokenizer_.decode(ids.first(ids.size() - (stopped ? 1 : 0)), /*skip_special_tokens=*/true);
   auto cut = std::string::npos;
-  for (const auto& stop : options_.stop) cut = std::min(cut, completion.text.find(stop));
-  if (cut != std::string::npos)
-    completion.text.resize(cut);
-  else if (!stopped && at_the_end)
-    completion.finish_reason = FinishReason::kLength;
-  else if (!stopped)
-    return std::nullopt;
-  return completion;
+  for (const auto& stop : options_.stop) cut = std::min(cut, text.find(stop));
+  const bool is_cut = cut != std::string::npos;
+  if (is_cut) text.resize(cut);
+  if (!stopped && !at_the_end && !is_cut) return std::nullopt;
+  return Completion{sequence.prompt->index,
+                    {ids.begin(), ids.end()},
+                    std::move(text),
+                    stopped || is_cut ? FinishReason::kStop : FinishReason::kLength};
 }
 
 void Generation::finish(const std::vector<Sequence*>& advanced) {

@@ -90,10 +90,14 @@ std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::u
   return hits;
 }
 
+at::Tensor low_rank_update(const at::Tensor& a_RI, const at::Tensor& b_OR, double scale) {
+  return at::mm(b_OR.to(at::kFloat), a_RI.to(at::kFloat)).mul_(scale);
+}
+
 void merge_lora(CausalLm& model) {
   model.for_each_linear([](Linear& linear) {
     if (!linear.lora) return;
-    auto merged_OI = at::mm(linear.lora->b_OR.value, linear.lora->a_RI.value).mul_(linear.lora->scale);
+    auto merged_OI = low_rank_update(linear.lora->a_RI.value, linear.lora->b_OR.value, linear.lora->scale);
     merged_OI.add_(linear.weight_OI);
     linear.weight_OI = merged_OI.to(linear.weight_OI.scalar_type());
     linear.lora.reset();

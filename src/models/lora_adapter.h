@@ -39,6 +39,9 @@ struct TargetHits {
 // allowed.
 std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed);
 
+// scale * B A, float32: what an adapter adds to a weight.
+at::Tensor low_rank_update(const at::Tensor& a_RI, const at::Tensor& b_OR, double scale);
+
 // Adds every adapter to the weights that it belongs to, computed in float32 and rounded once to the dtype
 // that they are held in, and takes it off. The model shares no memory with its files there any more.
 void merge_lora(CausalLm& model);

@@ -70,7 +70,7 @@ void pack(const T* rows, std::int64_t k_size, std::int64_t n_size, T* packed) {
 // The right-hand operand B[k][n] from its transpose rows[n][k].
 template <class T>
 void pack_transposed(const T* rows, std::int64_t n_size, std::int64_t k_size, T* packed) {
-  constexpr std::int64_t kPair = std::is_same_v<T, float> ? 1 : 2;
+  constexpr auto kPair = kPackedPair<T>;
   for (std::int64_t n = 0; n < n_size; ++n)
     for (std::int64_t k = 0; k < k_size; k += kPair)
       for (std::int64_t part = 0; part < kPair; ++part)

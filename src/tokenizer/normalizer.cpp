@@ -90,22 +90,30 @@ class StripStep : public NormalizerStep {
   bool left_, right_;
 };
 
+// Calls write(flags, text, out) for each code point in turn, and takes `out` as the new text. Where nothing
+// is written for the first one, the segment no longer begins where it did.
+template <class Write>
+void rewrite(Segment& segment, const Write& write) {
+  const auto* flags = code_point_flags();
+  std::string out;
+  for (std::size_t at = 0; at < segment.text.size();) {
+    const std::size_t start = at;
+    const auto of = flags[next_code_point(segment.text, at)];
+    write(of, std::string_view(segment.text).substr(start, at - start), out);
+    if (start == 0 && out.empty()) segment.at_start = false;
+  }
+  segment.text = std::move(out);
+}
+
 // Drops the characters of a flag.
 class StripAccentsStep : public NormalizerStep {
  public:
   explicit StripAccentsStep(std::uint16_t flag) : flag_(flag) {}
   void apply(Segment& segment) const override {
-    const auto* flags = code_point_flags();
-    std::string out;
-    for (std::size_t at = 0; at < segment.text.size();) {
-      const std::size_t start = at;
-      if (flags[next_code_point(segment.text, at)] & flag_) {
-        if (start == 0) segment.at_start = false;
-      } else {
-        out.append(segment.text, start, at - start);
-      }
-    }
-    segment.text = std::move(out);
+    rewrite(segment, [this](std::uint16_t flags, std::string_view text, std::string& out) {
+      if (flags & flag_) return;
+      out.append(text);
+    });
   }
 
  private:
@@ -116,20 +124,10 @@ class StripAccentsStep : public NormalizerStep {
 class BertCleanStep : public NormalizerStep {
  public:
   void apply(Segment& segment) const override {
-    const auto* flags = code_point_flags();
-    std::string out;
-    for (std::size_t at = 0; at < segment.text.size();) {
-      const std::size_t start = at;
-      const auto of = flags[next_code_point(segment.text, at)];
-      if (of & kBertRemovedFlag) {
-        if (start == 0) segment.at_start = false;
-      } else if (of & kCharSpaceFlag) {
-        out.push_back(' ');
-      } else {
-        out.append(segment.text, start, at - start);
-      }
-    }
-    segment.text = std::move(out);
+    rewrite(segment, [](std::uint16_t flags, std::string_view text, std::string& out) {
+      if (flags & kBertRemovedFlag) return;
+      out.append(flags & kCharSpaceFlag ? " " : text);
+    });
   }
 };
 
@@ -137,16 +135,12 @@ class BertCleanStep : public NormalizerStep {
 class BertIdeographStep : public NormalizerStep {
  public:
   void apply(Segment& segment) const override {
-    const auto* flags = code_point_flags();
-    std::string out;
-    for (std::size_t at = 0; at < segment.text.size();) {
-      const std::size_t start = at;
-      const bool apart = flags[next_code_point(segment.text, at)] & kBertIdeographFlag;
+    rewrite(segment, [](std::uint16_t flags, std::string_view text, std::string& out) {
+      const bool apart = flags & kBertIdeographFlag;
       if (apart) out.push_back(' ');
-      out.append(segment.text, start, at - start);
+      out.append(text);
       if (apart) out.push_back(' ');
-    }
-    segment.text = std::move(out);
+    });
   }
 };
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from support.program import anneal, assert_refused, write_rows
+from support.program import anneal, assert_refused, copy_model, write_rows
 
 ROWS = [{"input": f"Say {n}.\n", "output": f"The number {n}."} for n in range(20)]
 USAGE, DATA, MODEL = 2, 3, 4
@@ -15,10 +15,7 @@ USAGE, DATA, MODEL = 2, 3, 4
 
 @pytest.fixture
 def model(tiny, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    folder = tmp_path / "model"
-    shutil.copytree(tiny("llama")[0], folder, ignore=shutil.ignore_patterns("adapter"))
-    return folder
+    return copy_model(tiny("llama")[0], tmp_path / "model")
 
 
 @pytest.fixture

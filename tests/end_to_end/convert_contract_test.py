@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from support.convert import bytes_of, change_config, change_tensors, make_checkpoint
-from support.program import BUILD, anneal, assert_refused
+from support.program import BUILD, anneal, assert_refused, copy_model
 
 USAGE, MODEL, RESOURCES = 2, 4, 6
 Q_PROJ = "base_model.model.model.layers.1.self_attn.q_proj"
@@ -20,10 +20,7 @@ Q_PROJ = "base_model.model.model.layers.1.self_attn.q_proj"
 
 @pytest.fixture
 def base(tiny, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    folder = tmp_path / "base"
-    shutil.copytree(tiny("llama-untied")[0], folder, ignore=shutil.ignore_patterns("adapter"))
-    return folder
+    return copy_model(tiny("llama-untied")[0], tmp_path / "base")
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ def test_the_card(tiny, run: Path, hub: Hub):
     assert push(tiny("qwen3")[0], run, hub, "--no_merge").returncode == 0
     text = hub.repositories["tester/my-model"]["README.md"].decode()
     card = ModelCard(text)
-    assert card.data.library_name == "peft" and card.data.pipeline_tag == "text-generation"
+    head = card.data.to_dict()
+    assert (head["library_name"], head["pipeline_tag"]) == ("peft", "text-generation")
     assert card.data.base_model is None, "a path of this machine is no name on the Hub"
     assert str(tiny("qwen3")[0].parent) not in text and "secret" not in text
     assert "| best_metric | `1.25` |" in text and "| learning_rate | `0.0002` |" in text

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from support.program import SHARED, generate
+from support.program import SHARED, copy_model, generate
 from reference import tiny_models
 
 STORIES = SHARED / "models" / "stories260k"
@@ -41,7 +40,7 @@ def greedy_of(model: torch.nn.Module, prompts: list[list[int]], stop_ids: list[i
 
 
 def with_stop_ids(model: Path, folder: Path, stop_ids: list[int]) -> Path:
-    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("adapter"))
+    copy_model(model, folder)
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": stop_ids}))
     return folder
 

@@ -1,6 +1,7 @@
 """Runs our programs for tests in Python."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ def anneal(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
     done = subprocess.run([str(BUILD / "anneal"), *map(str, arguments)], capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def copy_model(model: Path, folder: Path) -> Path:
+    """A copy of a tiny model, without the adapter beside it, that a test may damage."""
+    return shutil.copytree(model, folder, ignore=shutil.ignore_patterns("adapter"))
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], code: int, *texts: str) -> None:
