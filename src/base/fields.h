@@ -21,6 +21,7 @@ struct FieldTraits {
   bool exclusive_minimum = false;
   bool exclusive_maximum = false;
   bool json_text = false;       // a string field that holds JSON; --config may give the value itself
+  bool may_differ = false;      // when a run is resumed: it does not shape the training
   std::string_view later = {};  // what it belongs to, while that part is not built: giving it is refused
 };
 

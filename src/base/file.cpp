@@ -128,6 +128,13 @@ void sync_folder(const std::filesystem::path& folder) {
   if (result != 0) io_error("make durable", folder, ExitCode::kResources);
 }
 
+void forget_cached_pages(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+  ::close(descriptor);
+}
+
 std::string sha256_hex(std::string_view bytes) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int digest_bytes = 0;

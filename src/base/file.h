@@ -52,6 +52,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
 // Makes renames and new names inside `folder` durable.
 void sync_folder(const std::filesystem::path& folder);
 
+// What is read of the file next comes from the disk itself, where the system goes along.
+void forget_cached_pages(const std::filesystem::path& path);
+
 // 64 lower-case hex digits.
 std::string sha256_hex(std::string_view bytes);
 std::string sha256_hex_of_file(const std::filesystem::path& path, ExitCode code);

@@ -9,6 +9,9 @@ namespace anneal {
 
 constexpr const char* kCheckpointPrefix = "checkpoint-";
 
+// The step that a name of the form <prefix><step> says.
+std::optional<std::int64_t> step_after(const std::string& prefix, const std::string& name);
+
 // The step that a folder's name checkpoint-<step> says.
 std::optional<std::int64_t> checkpoint_step(const std::string& name);
 

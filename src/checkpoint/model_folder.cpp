@@ -1,7 +1,6 @@
 #include "checkpoint/model_folder.h"
 
 #include "base/json.h"
-#include "checkpoint/tensor_file.h"
 
 namespace anneal {
 namespace {
@@ -43,16 +42,17 @@ std::string config_with_dtype(const std::filesystem::path& folder, at::ScalarTyp
   return config.dump(2) + "\n";
 }
 
-void write_model_folder(const CausalLm& model, at::ScalarType dtype, const std::filesystem::path& folder) {
+void write_model_folder(const std::vector<NamedValue>& weights, at::ScalarType dtype,
+                        const std::filesystem::path& base, const std::filesystem::path& folder) {
   std::vector<at::Tensor> rounded;
   std::vector<NamedTensor> tensors;
-  for (const auto& parameter : model.full_parameters) {
-    rounded.push_back(parameter->value.to(dtype).contiguous());
-    tensors.push_back(checked_view(parameter->name, rounded.back()));
+  for (const auto& [name, value] : weights) {
+    rounded.push_back(value.to(dtype).contiguous());
+    tensors.push_back(checked_view(name, rounded.back()));
   }
   write_safetensors_folder(folder, tensors, kShardBytes);
-  write_file_atomically(folder / "config.json", config_with_dtype(model.folder, dtype));
-  if (const auto generation = model.folder / "generation_config.json"; std::filesystem::exists(generation))
+  write_file_atomically(folder / "config.json", config_with_dtype(base, dtype));
+  if (const auto generation = base / "generation_config.json"; std::filesystem::exists(generation))
     copy_into(generation, folder);
 }
 

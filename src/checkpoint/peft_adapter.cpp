@@ -8,7 +8,6 @@
 #include <regex>
 
 #include "base/json.h"
-#include "checkpoint/tensor_file.h"
 
 namespace anneal {
 namespace {
@@ -78,12 +77,13 @@ std::vector<std::string> targets_of(const Json& config, const std::string& where
 
 }  // namespace
 
-void write_peft_adapter(const CausalLm& model, const LoraShape& shape, const std::string& base_model,
+void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape& shape, const std::string& base_model,
                         const std::filesystem::path& folder) {
   std::vector<NamedTensor> tensors;
-  for (const auto* parameter : model.parameters())
-    tensors.push_back(checked_view(parameter->name, parameter->value));
-  write_safetensors(folder / "adapter_model.safetensors", tensors);
+  for (const auto& [name, value] : adapter) tensors.push_back(checked_view(name, value));
+  const auto weights = folder / "adapter_model.safetensors";
+  write_safetensors(weights, tensors);
+  require_on_disk(weights, tensors);
 
   const OrderedJson config = {
       {"alpha_pattern", json_of(shape.alpha_pattern)},

@@ -7,31 +7,45 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "checkpoint/checkpoint_folder.h"
+#include "checkpoint/folder_manifest.h"
+#include "checkpoint/run_record.h"
+#include "checkpoint/staged_folder.h"
 
 namespace anneal {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool holds_a_run(const fs::path& path) { return fs::exists(path / "run_config.json"); }
+constexpr const char* kStates = "resume";
+constexpr const char* kStatePrefix = "step-";
+constexpr const char* kTrashPrefix = ".trash-";
 
-void write_manifest(const fs::path& folder, std::int64_t step) {
-  Json files = Json::object();
-  for (const auto& entry : fs::directory_iterator(folder))
-    files[entry.path().filename().string()] = {
-        {"size", entry.file_size()}, {"sha256", sha256_hex_of_file(entry.path(), ExitCode::kModel)}};
-  const Json manifest = {{"version", 1}, {"step", step}, {"files", files}, {"complete", true}};
-  write_file_atomically(folder / "manifest.json", manifest.dump(2) + "\n");
+bool holds_a_run(const fs::path& path) { return fs::exists(path / kRunRecord); }
+
+// What AtomicFile, StagedFolder and delete_folder leave behind when they are killed.
+bool is_leftover(const std::string& name) {
+  const bool is_saved = name.starts_with(kCheckpointPrefix) || name.starts_with(kStatePrefix);
+  return name.starts_with(kTrashPrefix) || name.find(".partial.") != name.npos ||
+         (is_saved && name.find(".tmp-") != name.npos);
 }
 
-// The step of a complete checkpoint folder, or -1.
-std::int64_t step_of(const fs::path& folder) {
-  const auto step = checkpoint_step(folder.filename().string());
-  return step && fs::exists(folder / "manifest.json") ? *step : -1;
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  std::error_code error;
+  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
+       entry.increment(error))
+    entries.push_back(entry->path());
+  return entries;
+}
+
+std::string owner_text() {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  return std::string("host ") + host + ", process " + std::to_string(::getpid());
 }
 
 void make_folder(const fs::path& path) {
@@ -60,66 +74,133 @@ RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_n
   make_folder(results_dir);
   path_ = results_dir / run_name;
   for (int number = 2;; ++number) {
-    const auto refusal = take();
-    if (!refusal) return;
-    if (!new_run) fail(ExitCode::kUsage, refusal->problem, path_.string(), refusal->remedy);
+    const auto owner = take();
+    if (owner && !new_run)
+      fail(ExitCode::kUsage, "another run is working there (" + *owner + ")", path_.string(),
+           "wait for it, or give --run_name another name");
+    if (!owner && !(new_run && has_run())) return;
+    if (!owner) ::close(std::exchange(lock_, -1));
     path_ = results_dir / (run_name + "-" + std::to_string(number));
   }
 }
 
-std::optional<RunDirectory::Refusal> RunDirectory::take() {
+bool RunDirectory::has_run() const { return holds_a_run(path_); }
+
+// The system gives a dead process's lock back, so that a lock is never stale.
+std::optional<std::string> RunDirectory::take() {
   make_folder(path_);
-  lock_ = ::open((path_ / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const auto file = path_ / ".lock";
+  lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
     fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
          "name another folder with --results_dir");
-  std::optional<Refusal> refusal;
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    refusal = {"another run is working there", "wait for it, or give --run_name another name"};
-  else if (holds_a_run(path_))
-    refusal = {"a run lies there already",
-               "give --new_run for a folder beside it, or --run_name another name"};
-  if (refusal) ::close(lock_);
-  return refusal;
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(std::exchange(lock_, -1));
+    const auto owner = read_file(file, ExitCode::kUsage);
+    return owner.empty() ? "its lock is held" : owner;
+  }
+  const auto owner = owner_text();
+  [[maybe_unused]] const bool said =  // for a person alone: nothing depends on it
+      ::ftruncate(lock_, 0) == 0 && ::pwrite(lock_, owner.data(), owner.size(), 0) >= 0;
+  return std::nullopt;
 }
 
 RunDirectory::~RunDirectory() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-void RunDirectory::save_checkpoint(std::int64_t step, std::int64_t keep,
-                                   const std::function<void(const fs::path&)>& write) {
-  const std::string name = kCheckpointPrefix + std::to_string(step);
-  const auto partial = path_ / (name + ".tmp-" + std::to_string(::getpid()));
-  fs::remove_all(partial);
-  fs::create_directory(partial);
-  try {
-    write(partial);
-    write_manifest(partial, step);
-    sync_folder(partial);
-    fs::rename(partial, path_ / name);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-    throw;
+void RunDirectory::tidy() {
+  for (const auto& folder : {path_, path_ / kStates})
+    for (const auto& entry : entries_of(folder))
+      if (is_leftover(entry.filename().string())) fs::remove_all(entry);
+  const auto all = checkpoints();
+  if (all.empty()) return;
+  for (const char* pointer : {"latest", "best"}) {
+    std::error_code error;
+    auto name = fs::exists(path_ / pointer, error) ? read_file(path_ / pointer, ExitCode::kUsage) : "";
+    name.erase(name.find_last_not_of(" \r\n") + 1);
+    if (!checkpoint_step(name) || !fs::exists(path_ / name / "manifest.json", error))
+      write_file_atomically(path_ / pointer, all.front().folder.filename().string() + "\n");
   }
-  sync_folder(path_);
-  for (const char* pointer : {"latest", "best"}) write_file_atomically(path_ / pointer, name + "\n");
-  rotate(step, keep);
 }
 
-void RunDirectory::rotate(std::int64_t newest, std::int64_t keep) {
-  std::vector<std::int64_t> steps;
-  for (const auto& entry : fs::directory_iterator(path_))
-    if (const auto step = step_of(entry.path()); step >= 0 && step != newest) steps.push_back(step);
-  std::sort(steps.rbegin(), steps.rend());
-  for (std::size_t index = std::max<std::int64_t>(keep - 1, 0); index < steps.size(); ++index) {
-    // Renamed first: a folder that is half deleted must not look like a checkpoint.
-    const auto name = kCheckpointPrefix + std::to_string(steps[index]);
-    const auto trash = path_ / (".trash-" + name);
-    fs::rename(path_ / name, trash);
-    fs::remove_all(trash);
+// What lies at the place of a folder of ours and is another run's keeps its content under another name.
+void RunDirectory::keep_aside_foreign(const fs::path& target) const {
+  const auto manifest = read_folder_manifest(target);
+  if (!fs::exists(fs::symlink_status(target)) || (manifest && manifest->run_id == run_id_)) return;
+  auto aside = target.string() + ".other";
+  for (int number = 2; fs::exists(fs::symlink_status(aside)); ++number)
+    aside = target.string() + ".other-" + std::to_string(number);
+  fs::rename(target, aside);
+}
+
+fs::path RunDirectory::publish(const fs::path& target, std::int64_t step, const Write& write) {
+  keep_aside_foreign(target);
+  StagedFolder staged(target);
+  write(staged.path());
+  write_folder_manifest({run_id_, step}, staged.path());
+  staged.commit();
+  return target;
+}
+
+fs::path RunDirectory::save_checkpoint(std::int64_t step, const Write& write) {
+  const auto name = kCheckpointPrefix + std::to_string(step);
+  const auto folder = publish(path_ / name, step, write);
+  for (const char* pointer : {"latest", "best"}) write_file_atomically(path_ / pointer, name + "\n");
+  return folder;
+}
+
+fs::path RunDirectory::save_state(std::int64_t step, const Write& write) {
+  return publish(path_ / kStates / (kStatePrefix + std::to_string(step)), step, write);
+}
+
+std::vector<RunDirectory::Saved> RunDirectory::saved(const fs::path& folder, const char* prefix) const {
+  std::vector<Saved> all;
+  for (const auto& entry : entries_of(folder)) {
+    const auto step = step_after(prefix, entry.filename().string());
+    if (!step) continue;
+    const auto manifest = read_folder_manifest(entry);
+    if (manifest && manifest->run_id == run_id_ && manifest->step == *step) all.push_back({entry, *step});
   }
+  std::sort(all.begin(), all.end(), [](const Saved& a, const Saved& b) { return a.step > b.step; });
+  return all;
+}
+
+std::vector<RunDirectory::Saved> RunDirectory::checkpoints() const { return saved(path_, kCheckpointPrefix); }
+
+std::vector<fs::path> RunDirectory::states() const {
+  std::vector<std::pair<std::int64_t, fs::path>> steps;
+  for (const auto& entry : entries_of(path_ / kStates))
+    if (const auto step = step_after(kStatePrefix, entry.filename().string())) steps.emplace_back(*step, entry);
+  std::sort(steps.rbegin(), steps.rend());
+  std::vector<fs::path> folders;
+  for (const auto& [step, folder] : steps) folders.push_back(folder);
+  return folders;
+}
+
+std::int64_t RunDirectory::newest_step() const {
+  std::int64_t newest = -1;
+  for (const auto& all : {checkpoints(), saved(path_ / kStates, kStatePrefix)})
+    if (!all.empty()) newest = std::max(newest, all.front().step);
+  return newest;
+}
+
+void RunDirectory::rotate(std::int64_t step, std::int64_t keep) {
+  const auto delete_beyond = [&](const std::vector<Saved>& all, std::int64_t limit) {
+    std::int64_t kept = 0;
+    for (const auto& entry : all)
+      if (entry.step <= step && ++kept > std::max<std::int64_t>(limit, 1)) delete_folder(entry.folder);
+  };
+  delete_beyond(checkpoints(), keep);
+  delete_beyond(saved(path_ / kStates, kStatePrefix), kStatesKept);
+}
+
+// Renamed first: a folder that is half deleted must not look like a checkpoint.
+void RunDirectory::delete_folder(const fs::path& folder) {
+  const auto trash = folder.parent_path() / (kTrashPrefix + folder.filename().string());
+  fs::remove_all(trash);
+  fs::rename(folder, trash);
+  fs::remove_all(trash);
 }
 
 }  // namespace anneal

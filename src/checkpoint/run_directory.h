@@ -1,4 +1,5 @@
-// The folder of one run: its checkpoints, each complete or invisible, and the pointers `best` and `latest`.
+// The folder of one run: its checkpoints and the states that it resumes from, each complete or invisible, and
+// the pointers `best` and `latest`.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -11,29 +12,55 @@ namespace anneal {
 // The name of a run without --run_name: a local folder's own name, else the model id with '/' as '-'.
 std::string default_run_name(const std::string& model_id);
 
+constexpr std::int64_t kStatesKept = 2;
+
 class RunDirectory {
  public:
-  // Takes <results_dir>/<run_name>. Where a run lies there already: UserError(kUsage), or with `new_run` the
-  // first free <run_name>-2, -3, ... Holds a lock for as long as it lives.
+  using Write = std::function<void(const std::filesystem::path&)>;
+
+  // Takes <results_dir>/<run_name>, or with `new_run` the first of it, <run_name>-2, -3, ... where no run lies.
+  // Throws UserError(kUsage) where another process works there. Holds a lock for as long as it lives.
   RunDirectory(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
+  bool has_run() const;
 
-  // Calls write(folder) on a folder that becomes checkpoint-<step> when all of it is durable, points `latest`
-  // at it, and `best` too. Then deletes the oldest checkpoints beyond `keep`; never the one just written.
-  void save_checkpoint(std::int64_t step, std::int64_t keep,
-                       const std::function<void(const std::filesystem::path&)>& write);
+  // Whose saved folders these are: others are never deleted, and never taken for this run's.
+  void set_run_id(std::string id) { run_id_ = std::move(id); }
+
+  // Deletes what killed processes have left, and mends pointers that lead to nothing.
+  void tidy();
+
+  // Calls write(folder) on a folder that becomes checkpoint-<step> (resume/step-<step>) when all of it is
+  // durable. A checkpoint is the best so far: `best` and `latest` lead to it.
+  std::filesystem::path save_checkpoint(std::int64_t step, const Write& write);
+  std::filesystem::path save_state(std::int64_t step, const Write& write);
+
+  // Deletes this run's oldest checkpoints beyond `keep`, never the newest, and states but the newest two. What
+  // is beyond `step` is left to the run that will come there again.
+  void rotate(std::int64_t step, std::int64_t keep);
+
+  // The folders of this run's states, the newest first, complete or not.
+  std::vector<std::filesystem::path> states() const;
+  // The newest step of any checkpoint or state of this run; -1 where there is none.
+  std::int64_t newest_step() const;
 
  private:
-  struct Refusal {
-    const char *problem, *remedy;
+  struct Saved {
+    std::filesystem::path folder;
+    std::int64_t step;
   };
-  std::optional<Refusal> take();  // the lock of path_, where no run lies there
-  void rotate(std::int64_t newest, std::int64_t keep);
+  std::optional<std::string> take();  // the lock of path_; or who has it
+  void keep_aside_foreign(const std::filesystem::path& target) const;
+  std::filesystem::path publish(const std::filesystem::path& target, std::int64_t step, const Write& write);
+  std::vector<Saved> saved(const std::filesystem::path& folder, const char* prefix) const;  // newest first
+  std::vector<Saved> checkpoints() const;
+  void delete_folder(const std::filesystem::path& folder);
   std::filesystem::path path_;
+  std::string run_id_;
   int lock_ = -1;
 };
 

@@ -47,7 +47,7 @@ void require_free_space(const fs::path& folder, std::int64_t bytes) {
   fail(ExitCode::kResources,
        byte_size_text(bytes) + " are needed, " + byte_size_text(static_cast<std::int64_t>(space.available)) +
            " are free",
-       folder.string(), "free disk space, or name a folder on another disk with --output_dir");
+       folder.string(), "free disk space, or name a folder on another disk");
 }
 
 void sweep_leftovers(const fs::path& target) {

@@ -2,9 +2,15 @@
 
 #include <ATen/ops/isfinite.h>
 
-#include "models/causal_lm.h"
+#include <cstring>
 
 namespace anneal {
+
+std::vector<NamedValue> trained_values(const CausalLm& model) {
+  std::vector<NamedValue> values;
+  for (const auto* parameter : model.parameters()) values.push_back({parameter->name, parameter->value});
+  return values;
+}
 
 NamedTensor view_of(const std::string& name, const at::Tensor& tensor) {
   TORCH_CHECK(tensor.is_contiguous() && tensor.is_cpu());
@@ -17,6 +23,19 @@ NamedTensor checked_view(const std::string& name, const at::Tensor& tensor) {
     fail(ExitCode::kNumerical, "tensor '" + name + "' holds values that are not finite", "checkpoint",
          "lower the learning rate; the last good checkpoint is kept");
   return view_of(name, tensor);
+}
+
+void require_on_disk(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors) {
+  forget_cached_pages(path);
+  const SafetensorsFile file(path);
+  for (const auto& [name, view] : tensors) {
+    const auto found = file.tensors().find(name);
+    if (found == file.tensors().end() || found->second.shape != view.shape ||
+        found->second.bytes.size() != view.bytes.size() ||
+        std::memcmp(found->second.bytes.data(), view.bytes.data(), view.bytes.size()) != 0)
+      fail(ExitCode::kResources, "tensor '" + name + "' is not on the disk as it was written", path.string(),
+           "check the disk; the last good state is kept");
+  }
 }
 
 }  // namespace anneal

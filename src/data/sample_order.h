@@ -1,10 +1,16 @@
-// Which samples each optimizer step takes. A pure function of (seed, number of samples, step): nothing to
-// save.
+// Which samples each optimizer step takes: a pure function of seed, number of samples and position.
 #pragma once
 #include <cstdint>
 #include <vector>
 
 namespace anneal {
+
+// How far training has come: what a resumed run goes on from.
+struct SamplePosition {
+  std::int64_t epoch = 0;
+  std::int64_t taken = 0;  // samples of this epoch, fewer than all
+  bool operator==(const SamplePosition&) const = default;
+};
 
 class SampleOrder {
  public:
@@ -15,17 +21,17 @@ class SampleOrder {
     return (samples_ + pool_size - 1) / pool_size;
   }
 
-  // The samples of step `step` (from 0), in order. The last step of an epoch takes what is left, so it may be
-  // shorter; no step mixes epochs. Keeps the order of the last epoch asked for: not for several threads at
-  // once.
-  std::vector<std::int64_t> indices_of_step(std::int64_t step, std::int64_t pool_size);
+  // The samples of the step at `position`, in order; moves the position behind them. The last step of an epoch
+  // takes what is left, so it may be shorter; no step mixes epochs. Keeps the order of the last epoch asked
+  // for: not for several threads at once.
+  std::vector<std::int64_t> take(SamplePosition& position, std::int64_t pool_size);
 
   // All samples in the order of epoch `epoch` (from 0).
   std::vector<std::int64_t> order_of_epoch(std::int64_t epoch) const;
 
-  // Epochs done after `steps_done` steps, counted in micro-batches as HF's trainer logs it: `batch` samples
-  // of all ranks a micro-batch, `accumulation` of them a step.
-  double epochs_done(std::int64_t steps_done, std::int64_t batch, std::int64_t accumulation) const;
+  // Epochs done at `position`, counted in micro-batches of `batch` samples of all ranks, as HF's trainer logs
+  // it.
+  double epochs_done(const SamplePosition& position, std::int64_t batch) const;
 
  private:
   std::uint64_t seed_;

@@ -1,18 +1,26 @@
 #include "engine/train_command.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <thread>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/termination.h"
+#include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
+#include "checkpoint/staged_folder.h"
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
 #include "engine/model_samples.h"
+#include "engine/resume.h"
+#include "nn/kernel_set.h"
 #include "train/trainer.h"
 
 namespace anneal {
@@ -49,17 +57,35 @@ Samples load_samples(const TrainRequest& request, const PreparedData& data, cons
   return samples;
 }
 
+// --resume with an adapter that has no state beside it, another program's: as --init_adapter.
+void take_weights_alone(TrainRequest& request, RunLog& log) {
+  const std::filesystem::path named = request.run.resume;
+  if (named == "auto" || named == "none" || request.lora.full_ft || holds_run_state(named) || !holds_adapter(named))
+    return;
+  log.say("notice: " + named.string() +
+          " holds no optimizer state: its weights are taken, step and optimizer start anew");
+  request.lora.init_adapter = named.string();
+  request.run.resume = "auto";
+}
+
 // Makes the model trainable; returns the shape of the adapter, or nothing for full fine-tuning.
-std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& request, RunLog& log) {
+std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& request, const RunStart& start,
+                                         RunLog& log) {
   const auto& lora = request.lora;
   std::optional<LoraShape> shape;
   if (lora.full_ft) {
     model.train_all_weights();
-  } else if (lora.init_adapter) {
-    shape = read_peft_config(*lora.init_adapter);
+    if (start.state) {
+      read_master_weights(trained_values(model), start.state_folder);
+      for (auto* parameter : model.parameters()) parameter->refresh_compute();
+    }
+  } else if (start.state || lora.init_adapter) {
+    const auto folder = start.state ? start.state_folder : std::filesystem::path(*lora.init_adapter);
+    shape = read_peft_config(folder);
     shape->dropout = lora.lora_dropout;
-    load_peft_adapter(model, *shape, *lora.init_adapter);
-    log.say(fmt::format("adapter from {}: rank {}, alpha {}", *lora.init_adapter, shape->rank, shape->alpha));
+    shape->allow_missing_targets = lora.allow_missing_targets;
+    load_peft_adapter(model, *shape, folder);
+    log.say(fmt::format("adapter from {}: rank {}, alpha {}", folder.string(), shape->rank, shape->alpha));
   } else {
     shape = LoraShape{lora.lora_rank, lora.lora_alpha, lora.lora_dropout, lora.targets(),
                       lora.allow_missing_targets};
@@ -83,34 +109,91 @@ std::int64_t total_steps(const TrainRequest& request, const ExampleSet& training
   return static_cast<std::int64_t>(std::ceil(*epochs * static_cast<double>(per_epoch)));
 }
 
-StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const Samples& samples, RunLog& log) {
+// Resolved once for a run, and kept when it is resumed; what a flag says now counts all the same.
+StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const RunStart& start,
+                   const Samples& samples, RunLog& log) {
   const auto pool = request.train.per_device_train_batch_size * request.train.gradient_accumulation_steps;
   const auto longest = std::max(samples.training.counts().longest, samples.validation.counts().longest);
-  const auto plan = make_plan(model,
-                              {request.train.token_budget(), request.train.gradient_checkpointing,
-                               std::min(pool * longest, samples.training.tokens()), longest},
-                              available_memory_bytes());
+  const auto& before = start.record.plan;
+  const bool is_kept =
+      start.state && request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
+  const auto plan = is_kept
+                        ? StepPlan{before.micro_batch_tokens, before.kept_layers}
+                        : make_plan(model,
+                                    {request.train.token_budget(), request.train.gradient_checkpointing,
+                                     std::min(pool * longest, samples.training.tokens()), longest},
+                                    available_memory_bytes());
   log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations",
                       plan.micro_batch_tokens, plan.kept_layers, model.config.num_hidden_layers));
   return plan;
 }
 
-void write_run_config(TrainRequest& request, const PreparedData& data, const StepPlan& plan,
-                      const std::filesystem::path& folder) {
-  const Json config = {
-      {"version", 1},
-      {"base_config_sha256",
-       sha256_hex_of_file(std::filesystem::path(request.model.hf_model_id) / "config.json",
-                          ExitCode::kModel)},
-      {"options", OptionTable(request).to_json()},
-      {"data", {{"folder", std::filesystem::absolute(data.folder).string()}, {"sha256", data.data_sha256}}},
-      {"plan", {{"micro_batch_tokens", plan.micro_batch_tokens}, {"kept_layers", plan.kept_layers}}}};
-  write_file_atomically(folder / "run_config.json", config.dump(2) + "\n");
+// The thread count is part of the plan too, unless the environment sets it.
+ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const StepPlan& step, RunLog& log) {
+  const auto& before = start.record.plan;
+  if (start.state && before.threads > 0 && std::getenv("OMP_NUM_THREADS") == nullptr &&
+      before.threads <= static_cast<std::int64_t>(std::thread::hardware_concurrency()))
+    at::set_num_threads(static_cast<int>(before.threads));
+  const ExecutionPlan now{step.micro_batch_tokens, step.kept_layers, at::get_num_threads(),
+                          kernel_set() + (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32")};
+  if (start.state && now != before)
+    log.say(fmt::format("notice: micro_batch_tokens {}, kept layers {}, threads {}, kernels {} before; {}, {}, {}, "
+                        "{} now: the results agree up to rounding, not bit by bit",
+                        before.micro_batch_tokens, before.kept_layers, before.threads, before.kernels,
+                        now.micro_batch_tokens, now.kept_layers, now.threads, now.kernels));
+  return now;
+}
+
+SaveFormats save_formats(const CausalLm& model, const TrainRequest& request, std::optional<LoraShape> shape) {
+  const std::filesystem::path base = request.model.hf_model_id;
+  if (shape) {
+    const auto write_state = [=, &request](const RunState& state, const std::filesystem::path& to) {
+      write_peft_adapter(state.values, *shape, request.model.hf_model_id, to);
+      write_progress(state, to);
+      write_origin(state, to);
+    };
+    const auto write_checkpoint = [=](const RunState& state, const std::filesystem::path& to) {
+      write_state(state, to);
+      copy_tokenizer_files(base, to);
+    };
+    std::set<std::string> alone = {"manifest.json"};
+    for (const auto& file : tokenizer_files(base)) alone.insert(file.filename().string());
+    return {write_checkpoint, write_state, [alone](const std::string& name) { return alone.count(name) == 0; }};
+  }
+  const auto dtype = model.precision.base.value_or(model.stored_dtype());
+  const auto write_checkpoint = [=](const RunState& state, const std::filesystem::path& to) {
+    write_model_folder(state.values, dtype, base, to);
+    write_origin(state, to);
+    copy_tokenizer_files(base, to);
+  };
+  const auto write_state = [](const RunState& state, const std::filesystem::path& to) {
+    write_master_weights(state.values, to);
+    write_progress(state, to);
+    write_origin(state, to);
+  };
+  return {write_checkpoint, write_state, nullptr};
+}
+
+// What the states and checkpoints that stay take together, one more being written.
+void require_space_for_states(const CausalLm& model, const TrainRequest& request, const RunDirectory& directory,
+                              RunLog& log) {
+  std::int64_t trained = 0;
+  for (const auto* parameter : model.parameters()) trained += parameter->value.numel();
+  const auto state = trained * 3 * 4;  // float32: weights and two moments
+  const auto checkpoint = request.lora.full_ft ? trained * 4 : state;
+  const auto wanted = state * (kStatesKept + 1) + checkpoint * (request.run.save_total_limit + 1);
+  try {
+    require_free_space(directory.path(), wanted);
+  } catch (const UserError& error) {
+    if (!request.run.force) throw;
+    log.say(std::string("warning: ") + error.what());
+  }
 }
 
 }  // namespace
 
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
+  leave_on_signals();
   resolve(request.dataset, given);
   const std::filesystem::path folder = request.model.hf_model_id;
   const auto config = read_model_config(folder);
@@ -119,37 +202,50 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   require_ids_within(tokenizer, config);
   CausalLm model(folder, resolve_precision(request.model));
 
+  RunLog log;
+  take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
                          request.run.new_run);
-  RunLog log(directory.path() / "log.jsonl");
   log.say("run: " + directory.path().string());
   if (!notice.empty()) log.say(notice);
   if (request.train.remove_unused_columns) log.say("notice: --remove_unused_columns has no effect");
   if (request.train.use_liger_kernel) log.say("notice: --use_liger_kernel has no effect");
-  const auto shape = set_up_training(model, request, log);
+  auto start = start_run(request, directory, log);
+  const auto shape = set_up_training(model, request, start, log);
+  require_space_for_states(model, request, directory, log);
   const auto data =
       prepare_data(request.dataset, request.train.seed, [&](const std::string& line) { log.say(line); });
+  const bool same_data = require_same_data(start, data.data_sha256, directory, log);
   const TokenizerEncoder encoder(tokenizer, request.example);
   const auto samples = load_samples(request, data, encoder, log);
   require_sound_samples(samples.training, request.example, tokenizer.bos_id(), encoder.eos_id(),
                         request.run.force, [&](const std::string& line) { log.say(line); });
-  const auto plan = plan_step(model, request, samples, log);
-  write_run_config(request, data, plan, directory.path());
+  const auto plan = plan_step(model, request, start, samples, log);
 
-  const auto write_checkpoint = [&](const std::filesystem::path& to) {
-    if (shape)
-      write_peft_adapter(model, *shape, request.model.hf_model_id, to);
-    else
-      write_model_folder(model, model.precision.base.value_or(model.stored_dtype()), to);
-    copy_tokenizer_files(folder, to);
+  auto& record = start.record;
+  record.options = OptionTable(request).to_json();
+  record.data_folder = std::filesystem::absolute(data.folder).string();
+  record.data_sha256 = data.data_sha256;
+  record.plan = execution_plan(model, start, plan, log);
+  const auto run_record = [&](const StepPlan& now) {
+    record.plan.micro_batch_tokens = now.micro_batch_tokens;
+    record.plan.kept_layers = now.kept_layers;
+    return run_record_text(record);
   };
-  Trainer trainer(
-      {model, samples.training, samples.validation, request.train, total_steps(request, samples.training),
-       plan, request.run.save_total_limit, write_checkpoint},
-      directory, log);
-  trainer.run();
-  return 0;
+  write_file_atomically(directory.path() / kRunRecord, run_record(plan));
+  log.open(directory.path(), start.state ? start.state->trainer_state.value("log_history", Json::array()) : Json::array());
+
+  Saver saver(directory, save_formats(model, request, shape), request.run.save_total_limit);
+  Trainer trainer({model, samples.training, samples.validation, request.train,
+                   total_steps(request, samples.training), request.run.save_steps, plan, directory.path(), run_record},
+                  saver, log);
+  if (start.state) {
+    trainer.resume(*start.state, start.state_folder);
+    if (!same_data) trainer.restart_data();
+    log.say(fmt::format("resuming from {}", start.state_folder.string()));
+  }
+  return static_cast<int>(trainer.run());
 }
 
 }  // namespace anneal

@@ -1,7 +1,9 @@
 // All options of `anneal train`, composed of those of its components. Free of torch.
 #pragma once
+#include <filesystem>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "base/fields.h"
@@ -26,20 +28,50 @@ struct RunOptions {
   bool force = false;
 
   static void fields(auto& c, auto field) {
-    field("results_dir", c.results_dir, "A run lives in <results_dir>/<run_name>.");
-    field("run_name", c.run_name, "Default: the model folder's name.");
-    field("new_run", c.new_run, "Where a run of this name lies there already, take <run_name>-2.");
+    const FieldTraits free{.may_differ = true};
+    field("results_dir", c.results_dir, "A run lives in <results_dir>/<run_name>.", free);
+    field("run_name", c.run_name, "Default: the model folder's name.", free);
+    field("new_run", c.new_run, "Where a run of this name lies there already, take <run_name>-2.", free);
+    field("resume", c.resume,
+          "auto goes on with the run that lies there, from its newest state that holds; none never does; the "
+          "path of a state (resume/step-<step> or checkpoint-<step>) goes on from that one, also with another "
+          "recipe.",
+          free);
+    field("save_steps", c.save_steps,
+          "Save a state to resume from every so many steps, and at the end; the newest two stay. 0: at the end "
+          "and on a signal alone.",
+          FieldTraits{.minimum = 0, .may_differ = true});
     field("save_total_limit", c.save_total_limit, "How many checkpoints stay; the best always does.",
-          FieldTraits{.minimum = 1});
-    field("resume", c.resume, "Which state to go on from.", FieldTraits{.later = "resuming a run"});
-    field("save_steps", c.save_steps, "Save a state to resume from every so many steps.",
-          FieldTraits{.minimum = 0, .later = "resuming a run"});
-    field("logging_dir", c.logging_dir, "Where TensorBoard files go.",
-          FieldTraits{.later = "TensorBoard logs"});
-    field("report_to", c.report_to, "Who gets the metrics beside log.jsonl.",
-          FieldTraits{.later = "TensorBoard logs"});
-    field("use_wandb", c.use_wandb, "Report to wandb too.", FieldTraits{.later = "wandb reports"});
-    field("force", c.force, "Start in spite of what the check of the samples refuses.");
+          FieldTraits{.minimum = 1, .may_differ = true});
+    field("logging_dir", c.logging_dir, "Where TensorBoard files go. Default: <run>/logs.", free);
+    field("report_to", c.report_to,
+          "Who gets the metrics beside log.jsonl: tensorboard, wandb, mlflow, separated by commas, or none.",
+          free);
+    field("use_wandb", c.use_wandb, "Report to wandb too.", free);
+    field("force", c.force, "Start in spite of what the checks of samples and disk space refuse.", free);
+  }
+
+  // What report_to and use_wandb name.
+  std::set<std::string> reporters() const {
+    std::set<std::string> names;
+    std::istringstream list(report_to);
+    for (std::string name; std::getline(list, name, ',');) {
+      name.erase(0, name.find_first_not_of(' '));
+      name.erase(name.find_last_not_of(' ') + 1);
+      if (name != "none") names.insert(name);
+    }
+    if (use_wandb) names.insert("wandb");
+    return names;
+  }
+
+  void validate(std::vector<Problem>& problems) const {
+    for (const auto& name : reporters())
+      if (name != "tensorboard" && name != "wandb" && name != "mlflow")
+        problems.push_back(
+            {"\"" + name + "\" is not known", "--report_to", "give tensorboard, wandb, mlflow or none"});
+    if (resume != "auto" && resume != "none" && !std::filesystem::is_directory(resume))
+      problems.push_back({"\"" + resume + "\" is not auto, none or a folder", "--resume",
+                          "name a run's resume/step-<step> or checkpoint-<step>"});
   }
 };
 
@@ -68,6 +100,7 @@ struct TrainRequest {
     lora.validate(problems);
     dataset.validate(problems);
     train.validate(given, problems);
+    run.validate(problems);
   }
 };
 

@@ -16,7 +16,8 @@ struct ModelOptions {
 
   static void fields(auto& c, auto field) {
     field("hf_model_id", c.hf_model_id,
-          "The model: a folder with config.json, safetensors weights and tokenizer.json.");
+          "The model: a folder with config.json, safetensors weights and tokenizer.json.",
+          FieldTraits{.may_differ = true});
     field("base_dtype", c.base_dtype,
           "What frozen weights are held in; auto: as stored, float16 becoming float32. With --full_ft, what "
           "the trained "
@@ -25,7 +26,7 @@ struct ModelOptions {
     field("compute_dtype", c.compute_dtype,
           "What layers multiply in; auto: bf16 where the processor has bf16 instructions.",
           FieldTraits{.choices = {"auto", "bf16", "fp32"}});
-    field("device", c.device, "Where to run.", FieldTraits{.choices = {"auto", "cpu", "cuda"}});
+    field("device", c.device, "Where to run.", FieldTraits{.choices = {"auto", "cpu", "cuda"}, .may_differ = true});
     field("engine", c.engine, "Who trains.", FieldTraits{.choices = {"native", "transformers"}});
   }
 

@@ -1,8 +1,8 @@
 #include "train/adamw.h"
 
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -47,18 +47,19 @@ AdamW::AdamW(std::vector<Parameter*> parameters, double weight_decay) : paramete
     auto& group = groups_[is_decayed(parameter->name) ? 0 : 1];
     group.values.push_back(parameter->value);
     group.gradients.push_back(parameter->gradient);
-    group.first_moments.push_back(at::zeros_like(parameter->value));
-    group.second_moments.push_back(at::zeros_like(parameter->value));
-    group.steps.push_back(at::zeros({}, at::kFloat));
+    group.first_moments.push_back(first_moments_.emplace_back(at::zeros_like(parameter->value)));
+    group.second_moments.push_back(second_moments_.emplace_back(at::zeros_like(parameter->value)));
   }
 }
 
 void AdamW::step(double learning_rate) {
+  ++updates_;
   for (auto& group : groups_) {
     if (group.values.empty()) continue;
-    for (auto& count : group.steps) count.add_(1);
+    const std::vector<at::Tensor> counts(group.values.size(),
+                                         at::full({}, static_cast<double>(updates_), at::kFloat));
     at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {},
-                      group.steps, learning_rate, kBeta1, kBeta2, group.weight_decay, kEpsilon,
+                      counts, learning_rate, kBeta1, kBeta2, group.weight_decay, kEpsilon,
                       /*amsgrad=*/false,
                       /*maximize=*/false);
   }

@@ -21,13 +21,22 @@ class AdamW {
   // Moves the parameters and refreshes their compute copies.
   void step(double learning_rate);
 
+  // What a resumed run needs: in the order of the parameters, float32, the shapes of the parameters; and the number
+  // of updates.
+  const std::vector<at::Tensor>& first_moments() const { return first_moments_; }
+  const std::vector<at::Tensor>& second_moments() const { return second_moments_; }
+  std::int64_t updates() const { return updates_; }
+  void set_updates(std::int64_t updates) { updates_ = updates; }
+
  private:
   struct Group {
-    std::vector<at::Tensor> values, gradients, first_moments, second_moments, steps;
+    std::vector<at::Tensor> values, gradients, first_moments, second_moments;
     double weight_decay;
   };
   std::vector<Parameter*> parameters_;
+  std::vector<at::Tensor> first_moments_, second_moments_;
   std::vector<Group> groups_;
+  std::int64_t updates_ = 0;
 };
 
 }  // namespace anneal

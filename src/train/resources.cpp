@@ -3,9 +3,17 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <new>
+#include <string_view>
+
+#include "base/byte_size.h"
+#include "base/memory.h"
 
 namespace anneal {
 namespace {
@@ -76,6 +84,28 @@ double measured_gemm_flops_per_second(const CausalLm& model) {
     flops += 2.0 * kRows * static_cast<double>(linear.weight_OI.numel());
   }
   return flops / seconds;
+}
+
+bool is_out_of_memory(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+      dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr)
+    return true;
+  return std::string_view(error.what()).find("DefaultCPUAllocator") != std::string_view::npos;
+}
+
+std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::int64_t longest) {
+  constexpr std::int64_t kFloatsOfATrainedWeight = 4;  // itself, its gradient, two moments
+  std::int64_t trained = 0;
+  for (const auto* parameter : model.parameters()) trained += parameter->value.numel();
+  const auto tokens = std::max(plan.micro_batch_tokens, longest);
+  const auto layers = model.config.num_hidden_layers;
+  const auto activations = tokens * (kept_bytes_per_token(model) * (plan.kept_layers + 1) +
+                                     recomputed_bytes_per_token(model) * layers);
+  return fmt::format("base weights {}, trained weights with gradients and optimizer {}, activations of {} tokens {}; "
+                     "free {}",
+                     byte_size_text(model.num_parameters() * element_bytes(model)),
+                     byte_size_text(trained * kFloatsOfATrainedWeight * 4), tokens, byte_size_text(activations),
+                     byte_size_text(available_memory_bytes()));
 }
 
 StepPlan make_plan(const CausalLm& model, const PlanRequest& request, std::int64_t free_bytes) {

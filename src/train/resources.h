@@ -1,6 +1,8 @@
 // What a step needs of the machine.
 #pragma once
 #include <cstdint>
+#include <exception>
+#include <string>
 
 #include "models/causal_lm.h"
 #include "train/step.h"
@@ -27,5 +29,11 @@ struct PlanRequest {
   std::int64_t longest_sample;
 };
 StepPlan make_plan(const CausalLm& model, const PlanRequest& request, std::int64_t free_bytes);
+
+// Whether an exception says that memory has run out: torch has a type for devices, and a text for the CPU.
+bool is_out_of_memory(const std::exception& error);
+
+// What takes memory in a step: weights, optimizer, activations of a micro-batch of `longest` tokens or more.
+std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::int64_t longest);
 
 }  // namespace anneal

@@ -1,23 +1,49 @@
 #include "train/run_log.h"
 
+#include <unistd.h>
+
 #include <cerrno>
+#include <chrono>
+#include <cmath>
 #include <cstring>
 
-namespace anneal {
+#include "base/file.h"
 
-RunLog::RunLog(const std::filesystem::path& json_path) : file_(std::fopen(json_path.c_str(), "ae")) {
+namespace anneal {
+namespace {
+
+double wall_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+RunLog::~RunLog() {
+  if (file_ != nullptr) std::fclose(file_);
+}
+
+void RunLog::open(const std::filesystem::path& folder, const Json& history) {
+  const auto path = folder / "log.jsonl";
+  std::string lines;
+  for (const auto& event : history) lines += event.dump() + "\n";
+  write_file_atomically(path, lines);
+  history_ = history;
+  file_ = std::fopen(path.c_str(), "ae");
   if (file_ == nullptr)
-    fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), json_path.string(),
+    fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path.string(),
          "check the folder's permissions");
 }
 
-RunLog::~RunLog() { std::fclose(file_); }
-
-void RunLog::event(const Json& event) {
-  // nlohmann writes NaN and infinities as null, which keeps the file valid JSON.
+void RunLog::event(Json event) {
+  event["wall_time"] = wall_time();
+  for (auto& [key, value] : event.items())
+    if (value.is_number_float() && !std::isfinite(value.get<double>())) value = nullptr;
   const auto text = event.dump() + "\n";
+  history_.push_back(std::move(event));
   if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0)
     say(std::string("warning: log.jsonl cannot be written: ") + std::strerror(errno));
 }
+
+void RunLog::sync() { ::fdatasync(::fileno(file_)); }
 
 }  // namespace anneal

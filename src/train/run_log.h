@@ -11,17 +11,24 @@ namespace anneal {
 
 class RunLog {
  public:
-  explicit RunLog(const std::filesystem::path& json_path);
   ~RunLog();
+  RunLog() = default;
   RunLog(const RunLog&) = delete;
   RunLog& operator=(const RunLog&) = delete;
 
+  // From now on events are kept in `folder`. `history` are the events of the state that the run goes on from: what
+  // the files hold beyond them is done again, and is taken away.
+  void open(const std::filesystem::path& folder, const Json& history);
+
   void say(const std::string& line) { console_.say(line); }
   void progress(const std::string& line) { console_.progress(line); }
-  void event(const Json& event);  // to log.jsonl, flushed; values that are not finite become null
+  void event(Json event);  // flushed; values that are not finite become null
+  const Json& history() const { return history_; }
+  void sync();  // makes the files durable
 
  private:
-  std::FILE* file_;
+  std::FILE* file_ = nullptr;
+  Json history_ = Json::array();
   Console console_;
 };
 

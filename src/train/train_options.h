@@ -26,6 +26,7 @@ struct TrainOptions {
   std::optional<std::int64_t> max_eval_samples;
   std::int64_t early_stopping_patience = 3;
   double early_stopping_threshold = 0.001;
+  std::string early_stopping_reference = "best";
   std::int64_t seed = 16257;
   std::string gradient_checkpointing = "auto";
   std::string micro_batch_tokens = "auto";
@@ -39,9 +40,12 @@ struct TrainOptions {
 
   static void fields(auto& c, auto field) {
     const FieldTraits at_least_1{.minimum = 1}, at_least_0{.minimum = 0};
-    field("max_steps", c.max_steps, "Optimizer steps; 0 evaluates only.", at_least_0);
+    // What does not shape the training may differ when a run is resumed.
+    const FieldTraits free{.may_differ = true}, free_at_least_1{.minimum = 1, .may_differ = true},
+        free_at_least_0{.minimum = 0, .may_differ = true};
+    field("max_steps", c.max_steps, "Optimizer steps; 0 evaluates only.", free_at_least_0);
     field("num_train_epochs", c.num_train_epochs,
-          "Passes over the training data; the other way to give the length.");
+          "Passes over the training data; the other way to give the length.", free);
     field("per_device_train_batch_size", c.per_device_train_batch_size,
           "Samples; times gradient_accumulation_steps it is the number of samples of one optimizer step.",
           at_least_1);
@@ -53,7 +57,7 @@ struct TrainOptions {
           "Accepted for the sake of other tools' command lines: evaluation is cut by micro_batch_tokens, and "
           "its "
           "result depends on neither.",
-          at_least_1);
+          free_at_least_1);
     field("learning_rate", c.learning_rate, "Peak learning rate.", at_least_0);
     field("min_learning_rate", c.min_learning_rate, "The schedule ends at this learning rate.", at_least_0);
     field("weight_decay", c.weight_decay, "AdamW's decoupled decay; not on biases and norms.", at_least_0);
@@ -66,40 +70,44 @@ struct TrainOptions {
         FieldTraits{.choices = {"cosine", "linear", "constant", "constant_with_warmup", "cosine_with_min_lr",
                                 "polynomial", "inverse_sqrt", "cosine_with_restarts"}});
     field("logging_steps", c.logging_steps, "Log every so many steps, and at the first and the last.",
-          at_least_1);
-    field("eval_steps", c.eval_steps, "Evaluate every so many steps, and at the last.", at_least_1);
+          free_at_least_1);
+    field("eval_steps", c.eval_steps, "Evaluate every so many steps, and at the last.", free_at_least_1);
     field("max_eval_samples", c.max_eval_samples, "Evaluate on the first so many validation rows.",
           at_least_1);
     field("early_stopping_patience", c.early_stopping_patience,
-          "Stop after so many evaluations without an improvement; 0 turns it off.", at_least_0);
+          "Stop after so many evaluations without an improvement; 0 turns it off.", free_at_least_0);
     field("early_stopping_threshold", c.early_stopping_threshold, "An improvement is larger than this.",
-          at_least_0);
+          free_at_least_0);
+    field("early_stopping_reference", c.early_stopping_reference,
+          "What a gain is measured against: the best loss so far, or (anchor) the one of the last gain that counted.",
+          FieldTraits{.choices = {"best", "anchor"}, .may_differ = true});
     field("seed", c.seed, "Seeds the split, the initial adapter, the order of samples and dropout.",
           at_least_0);
     field("gradient_checkpointing", c.gradient_checkpointing,
           "Reckon activations again in the backward pass: on for all layers, off for none, auto for those "
           "that do not "
           "fit into memory.",
-          FieldTraits{.choices = {"auto", "on", "off"}});
+          FieldTraits{.choices = {"auto", "on", "off"}, .may_differ = true});
     field("micro_batch_tokens", c.micro_batch_tokens,
           "The samples of a step are cut into padding-free micro-batches of at most so many tokens; auto: "
           "what fits. "
-          "Changes speed and memory, not the result.");
+          "Changes speed and memory, not the result.",
+          free);
     field("nan_policy", c.nan_policy,
           "On a loss or gradient that is not finite: stop, or skip the step (at most 3 in a row).",
-          FieldTraits{.choices = {"stop", "skip"}});
+          FieldTraits{.choices = {"stop", "skip"}, .may_differ = true});
     field("dataloader_num_workers", c.dataloader_num_workers,
-          "Threads that tokenize; 0 is one. The result is the same.", at_least_0);
+          "Threads that tokenize; 0 is one. The result is the same.", free_at_least_0);
     field("remove_unused_columns", c.remove_unused_columns,
-          "Accepted for the sake of other tools' command lines; no effect.");
+          "Accepted for the sake of other tools' command lines; no effect.", free);
     field("use_liger_kernel", c.use_liger_kernel,
-          "Accepted for the sake of other tools' command lines; no effect.");
+          "Accepted for the sake of other tools' command lines; no effect.", free);
     field("num_workers", c.num_workers, "Processes that train together.",
-          FieldTraits{.minimum = 1, .later = "several devices"});
+          FieldTraits{.minimum = 1, .may_differ = true, .later = "several devices"});
     field("sharding", c.sharding, "What the processes split.",
-          FieldTraits{.choices = {"full", "none", "auto"}, .later = "several devices"});
+          FieldTraits{.choices = {"full", "none", "auto"}, .may_differ = true, .later = "several devices"});
     field("max_failures", c.max_failures, "Restarts after a failure.",
-          FieldTraits{.minimum = 0, .later = "several devices"});
+          FieldTraits{.minimum = 0, .may_differ = true, .later = "several devices"});
   }
 
   // The token budget of a micro-batch; unset for auto.

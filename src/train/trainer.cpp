@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/termination.h"
+#include "checkpoint/run_record.h"
 
 namespace anneal {
 namespace {
@@ -14,9 +15,12 @@ namespace {
 constexpr int kSkippedInARow = 3;         // steps without a finite loss that nan_policy skip allows
 constexpr int kBadEvaluationsInARow = 3;  // evaluations without a finite loss until the run stops
 constexpr double kGigabyte = 1e9;
+constexpr double kCopySpare = 1.2;  // of the bytes of a state, to be copied beside the training
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 std::string duration_text(double seconds) {
@@ -31,53 +35,89 @@ std::vector<SampleView> views(const ExampleSet& set, const std::vector<std::int6
   return samples;
 }
 
+struct Interrupted {};  // an evaluation that a signal has cut short
+
 }  // namespace
 
-Trainer::Trainer(TrainerInputs inputs, RunDirectory& directory, RunLog& log)
+Trainer::Trainer(TrainerInputs inputs, Saver& saver, RunLog& log)
     : inputs_(std::move(inputs)),
-      directory_(directory),
+      saver_(saver),
       log_(log),
       parameters_(inputs_.model.parameters()),
       optimizer_(parameters_, inputs_.options.weight_decay),
       schedule_(inputs_.options.lr_scheduler_type, inputs_.options.learning_rate,
                 inputs_.options.min_learning_rate, inputs_.options.warmup_ratio, inputs_.total_steps),
       order_(static_cast<std::uint64_t>(inputs_.options.seed), inputs_.training.size()),
-      pool_size_(inputs_.options.per_device_train_batch_size * inputs_.options.gradient_accumulation_steps) {}
+      pool_size_(inputs_.options.per_device_train_batch_size * inputs_.options.gradient_accumulation_steps),
+      tracker_(inputs_.options.early_stopping_patience, inputs_.options.early_stopping_threshold,
+               inputs_.options.early_stopping_reference, {}) {}
 
-void Trainer::run() {
-  const auto start = std::chrono::steady_clock::now();
-  gemm_rate_ = measured_gemm_flops_per_second(inputs_.model);
-  while (step_ < inputs_.total_steps && !stop_) {
-    train_step();
-    if (inputs_.validation.size() > 0 && is_due(inputs_.options.eval_steps)) evaluate();
+void Trainer::resume(const RunState& state, const std::filesystem::path& folder) {
+  state_ = loop_state_of(state.loop, folder.string());
+  read_moments(named(optimizer_.first_moments()), named(optimizer_.second_moments()), folder);
+  optimizer_.set_updates(state_.updates);
+  tracker_ = BestTracker(inputs_.options.early_stopping_patience, inputs_.options.early_stopping_threshold,
+                         inputs_.options.early_stopping_reference, state_.best);
+  // Whoever asks for more steps than a run had wants it to go on.
+  if (!has_ended()) state_.results = nullptr;
+}
+
+std::vector<NamedValue> Trainer::named(const std::vector<at::Tensor>& tensors) const {
+  std::vector<NamedValue> values;
+  for (std::size_t index = 0; index < tensors.size(); ++index)
+    values.push_back({parameters_[index]->name, tensors[index]});
+  return values;
+}
+
+ExitCode Trainer::run() {
+  if (!state_.results.is_null()) {
+    log_.say(fmt::format("the run is done: {} steps, {}", state_.step,
+                         state_.results.value("stop_reason", std::string())));
+    write_results();
+    return ExitCode::kOk;
   }
-  if (inputs_.total_steps == 0 && inputs_.validation.size() > 0) evaluate();
-  if (inputs_.validation.size() == 0) save();
-  finish(seconds_since(start));
+  finish_on_signals();
+  start_ = Clock::now();
+  seconds_before_ = state_.seconds;
+  gemm_rate_ = measured_gemm_flops_per_second(inputs_.model);
+  bool goes_on = state_.step == 0 && inputs_.total_steps > 0 ? true : settle_step();
+  while (goes_on) {
+    train_step();
+    goes_on = settle_step();
+  }
+  const auto signal = requested_exit();
+  return signal && state_.results.is_null() ? *signal : ExitCode::kOk;
 }
 
 void Trainer::train_step() {
-  const auto start = std::chrono::steady_clock::now();
-  const auto indices = order_.indices_of_step(step_, pool_size_);
+  const auto start = Clock::now();
+  const auto indices = order_.take(state_.position, pool_size_);
   const auto pool = views(inputs_.training, indices);
-  zero_gradients(parameters_);
-  const auto loss = forward_backward(inputs_.model, pool, inputs_.plan, inputs_.options.seed, step_);
+  const auto loss = with_enough_memory([&] {
+    zero_gradients(parameters_);
+    return forward_backward(inputs_.model, pool, inputs_.plan, inputs_.options.seed, state_.step);
+  });
   const double grad_norm = clip_gradients(parameters_, inputs_.options.max_grad_norm);
-  const double learning_rate = schedule_.at(step_);
-  ++step_;
+  const double learning_rate = schedule_.at(state_.step);
+  ++state_.step;
+  auto& window = state_.window;
   if (is_finite_or_skipped(loss, grad_norm, indices)) {
     optimizer_.step(learning_rate);
-    window_.sum_of_losses += loss.mean();
-    ++window_.steps;
-    total_loss_ += loss.mean();
-    ++counted_steps_;
+    state_.updates = optimizer_.updates();
+    window.sum_of_losses += loss.mean();
+    ++window.steps;
+    state_.total_loss += loss.mean();
   }
-  window_.tokens += loss.tokens;
-  window_.flops += needed_flops(inputs_.model, pool);
-  const double seconds = seconds_since(start);
-  window_.seconds += seconds;
-  total_seconds_ += seconds;
-  if (step_ == 1 || is_due(inputs_.options.logging_steps))
+  const double flops = needed_flops(inputs_.model, pool), seconds = seconds_since(start);
+  window.tokens += loss.tokens;
+  window.flops += flops;
+  window.seconds += seconds;
+  state_.total_tokens += loss.tokens;
+  state_.total_samples += static_cast<std::int64_t>(pool.size());
+  state_.total_flops += flops;
+  step_seconds_ += seconds;
+  ++steps_here_;
+  if (state_.step == 1 || is_due(inputs_.options.logging_steps))
     log_step(grad_norm, learning_rate);
   else
     show_progress(loss);
@@ -86,47 +126,51 @@ void Trainer::train_step() {
 bool Trainer::is_finite_or_skipped(const StepLoss& loss, double grad_norm,
                                    const std::vector<std::int64_t>& indices) {
   if (std::isfinite(loss.sum_nll) && std::isfinite(grad_norm)) {
-    skipped_in_a_row_ = 0;
+    state_.skipped_in_a_row = 0;
     return true;
   }
   Json rows = Json::array();
   for (const auto index : indices) rows.push_back(inputs_.training[index].row);
-  const auto path = directory_.path() / fmt::format("bad_step-{}.json", step_);
-  write_file_atomically(path, Json({{"step", step_},
+  const auto path = inputs_.folder / fmt::format("bad_step-{}.json", state_.step);
+  write_file_atomically(path, Json({{"step", state_.step},
                                     {"loss", loss.mean()},
                                     {"grad_norm", grad_norm},
                                     {"rows_of_training.jsonl", rows}})
                                       .dump(2) +
                                   "\n");
-  if (inputs_.options.nan_policy == "stop" || ++skipped_in_a_row_ > kSkippedInARow)
-    fail(ExitCode::kNumerical, fmt::format("the loss or the gradients of step {} are not finite", step_),
+  if (inputs_.options.nan_policy == "stop" || ++state_.skipped_in_a_row > kSkippedInARow) {
+    saver_.finish();
+    fail(ExitCode::kNumerical, fmt::format("the loss or the gradients of step {} are not finite", state_.step),
          path.string(), "lower --learning_rate, look at the rows named there, or give --nan_policy skip");
-  log_.say(fmt::format("step {}: loss or gradients are not finite; skipped, see {}", step_, path.string()));
+  }
+  log_.say(fmt::format("step {}: loss or gradients are not finite; skipped, see {}", state_.step, path.string()));
   return false;
 }
 
 double Trainer::epoch() const {
-  return order_.epochs_done(step_, inputs_.options.per_device_train_batch_size,
-                            inputs_.options.gradient_accumulation_steps);
+  return order_.epochs_done(state_.position, inputs_.options.per_device_train_batch_size);
+}
+
+std::string Trainer::time_left() const {
+  const auto steps = static_cast<double>(inputs_.total_steps - state_.step);
+  return duration_text(step_seconds_ / static_cast<double>(std::max<std::int64_t>(steps_here_, 1)) * steps);
 }
 
 void Trainer::log_step(double grad_norm, double learning_rate) {
-  const double loss = window_.steps > 0 ? window_.sum_of_losses / static_cast<double>(window_.steps) : NAN;
-  const double tokens_per_second = static_cast<double>(window_.tokens) / window_.seconds;
-  const double rate = window_.flops / window_.seconds;
+  const auto& window = state_.window;
+  const double loss = window.steps > 0 ? window.sum_of_losses / static_cast<double>(window.steps) : NAN;
+  const double tokens_per_second = static_cast<double>(window.tokens) / window.seconds;
+  const double rate = window.flops / window.seconds;
   // Above the limit: others kept the machine busy while it was measured.
   if (rate > gemm_rate_) gemm_rate_ = std::max(gemm_rate_, measured_gemm_flops_per_second(inputs_.model));
   const double limit_share = rate / gemm_rate_;
   const double memory_gb = static_cast<double>(resident_memory_bytes()) / kGigabyte;
-  const double left =
-      total_seconds_ / static_cast<double>(step_) * static_cast<double>(inputs_.total_steps - step_);
   log_.say(
       fmt::format("step {}/{} epoch {:.2f} loss {:.4f} lr {:.2e} grad_norm {:.3f} tok/s {:.0f} limit {:.0f}% "
-                  "mem {:.1f}GB "
-                  "left {}",
-                  step_, inputs_.total_steps, epoch(), loss, learning_rate, grad_norm, tokens_per_second,
-                  100 * limit_share, memory_gb, duration_text(left)));
-  log_.event({{"step", step_},
+                  "mem {:.1f}GB left {}",
+                  state_.step, inputs_.total_steps, epoch(), loss, learning_rate, grad_norm, tokens_per_second,
+                  100 * limit_share, memory_gb, time_left()));
+  log_.event({{"step", state_.step},
               {"epoch", epoch()},
               {"loss", loss},
               {"learning_rate", learning_rate},
@@ -134,82 +178,179 @@ void Trainer::log_step(double grad_norm, double learning_rate) {
               {"tokens_per_second", tokens_per_second},
               {"memory_gb", memory_gb},
               {"limit_share", limit_share}});
-  window_ = {};
+  state_.window = {};
 }
 
 void Trainer::show_progress(const StepLoss& loss) {
-  const double left =
-      total_seconds_ / static_cast<double>(step_) * static_cast<double>(inputs_.total_steps - step_);
-  log_.progress(fmt::format("step {}/{} loss {:.4f} left {}", step_, inputs_.total_steps, loss.mean(),
-                            duration_text(left)));
+  log_.progress(fmt::format("step {}/{} loss {:.4f} left {}", state_.step, inputs_.total_steps, loss.mean(),
+                            time_left()));
 }
 
-void Trainer::evaluate() {
-  const auto start = std::chrono::steady_clock::now();
+bool Trainer::settle_step() {
+  const bool evaluates = inputs_.validation.size() > 0 && is_due(inputs_.options.eval_steps) &&
+                         state_.evaluated_step != state_.step;
+  const bool is_best = evaluates && evaluate();
+  const bool is_cut_short = evaluates && state_.evaluated_step != state_.step;
+  if (has_ended() && !is_cut_short) {
+    finish(is_best);
+    return false;
+  }
+  const bool is_interrupted = requested_exit().has_value();
+  const bool saves_state = is_interrupted || (is_due(inputs_.save_steps) && steps_here_ > 0);
+  if (is_best || saves_state) save(is_best, saves_state);
+  if (is_interrupted) saver_.finish();
+  say_saved();
+  return !is_interrupted;
+}
+
+std::vector<SampleScore> Trainer::score_validation() {
   std::vector<std::int64_t> all(inputs_.validation.size());
   for (std::size_t index = 0; index < all.size(); ++index) all[index] = static_cast<std::int64_t>(index);
-  const auto scores = score_samples(
-      inputs_.model, views(inputs_.validation, all), inputs_.plan.micro_batch_tokens,
-      [&](std::int64_t done) { log_.progress(fmt::format("evaluating {}/{}", done, all.size())); });
+  const auto pool = views(inputs_.validation, all);
+  return with_enough_memory([&] {
+    return score_samples(inputs_.model, pool, inputs_.plan.micro_batch_tokens, [&](std::int64_t done) {
+      if (requested_exit()) throw Interrupted{};
+      log_.progress(fmt::format("evaluating {}/{}", done, all.size()));
+    });
+  });
+}
+
+bool Trainer::evaluate() {
+  const auto start = Clock::now();
+  std::vector<SampleScore> scores;
+  try {
+    scores = score_validation();
+  } catch (const Interrupted&) {
+    return false;  // the resumed run evaluates this step
+  }
   const auto mean = mean_loss(scores);
   const double seconds = seconds_since(start);
-  const bool is_best = std::isfinite(mean.loss) && (!best_eval_loss_ || mean.loss < *best_eval_loss_);
-  log_.say(fmt::format("eval step {} eval_loss {:.4f} perplexity {:.3f} samples {} tokens {} in {}{}", step_,
+  const auto verdict = tracker_.add(state_.step, mean.loss);
+  state_.evaluated_step = state_.step;
+  log_.say(fmt::format("eval step {} eval_loss {:.4f} perplexity {:.3f} samples {} tokens {} in {}{}", state_.step,
                        mean.loss, std::exp(mean.loss), mean.samples, mean.tokens, duration_text(seconds),
-                       is_best ? " best" : ""));
-  log_.event({{"step", step_},
+                       verdict.is_best ? " best" : ""));
+  const auto batch = inputs_.options.per_device_eval_batch_size;
+  log_.event({{"step", state_.step},
               {"epoch", epoch()},
               {"eval_loss", mean.loss},
               {"eval_perplexity", std::exp(mean.loss)},
               {"eval_tokens", mean.tokens},
               {"eval_samples", mean.samples},
               {"eval_runtime", seconds},
-              {"eval_samples_per_second", static_cast<double>(mean.samples) / seconds}});
-  bad_evaluations_in_a_row_ = std::isfinite(mean.loss) ? 0 : bad_evaluations_in_a_row_ + 1;
-  if (bad_evaluations_in_a_row_ >= kBadEvaluationsInARow)
+              {"eval_samples_per_second", static_cast<double>(mean.samples) / seconds},
+              {"eval_steps_per_second", static_cast<double>((mean.samples + batch - 1) / batch) / seconds}});
+  if (tracker_.state().bad_in_a_row >= kBadEvaluationsInARow) {
+    saver_.finish();
     fail(ExitCode::kNumerical,
          fmt::format("the evaluation loss was not finite {} times in a row", kBadEvaluationsInARow),
-         directory_.path().string(), "lower --learning_rate");
-  consider_stopping(mean.loss);
-  if (!is_best) return;
-  best_eval_loss_ = mean.loss;
-  best_step_ = step_;
-  if (inputs_.total_steps > 0) save();
+         inputs_.folder.string(), "lower --learning_rate");
+  }
+  if (verdict.stops)
+    log_.say(fmt::format("stopping: {} evaluations without a gain above {}",
+                         tracker_.state().evaluations_without_gain, inputs_.options.early_stopping_threshold));
+  return verdict.is_best && inputs_.total_steps > 0;
 }
 
-// transformers' rule: a gain counts against the best so far, which also moves on smaller gains.
-void Trainer::consider_stopping(double eval_loss) {
-  const bool gained =
-      !best_eval_loss_ || *best_eval_loss_ - eval_loss > inputs_.options.early_stopping_threshold;
-  evaluations_without_gain_ = std::isfinite(eval_loss) && gained ? 0 : evaluations_without_gain_ + 1;
-  if (inputs_.options.early_stopping_patience == 0 ||
-      evaluations_without_gain_ < inputs_.options.early_stopping_patience)
-    return;
-  stop_ = true;
-  stop_reason_ = "early_stopping";
-  log_.say(fmt::format("stopping: {} evaluations without a gain above {}", evaluations_without_gain_,
-                       inputs_.options.early_stopping_threshold));
+void Trainer::save(bool as_checkpoint, bool as_state) {
+  const auto start = Clock::now();
+  state_.best = tracker_.state();
+  state_.seconds = seconds_before_ + seconds_since(start_);
+  auto state = std::make_shared<RunState>();
+  state->step = state_.step;
+  state->loop = to_json(state_);
+  const RunLength length{inputs_.total_steps, order_.steps_per_epoch(pool_size_), inputs_.save_steps};
+  state->trainer_state = trainer_state_json(state_, inputs_.options, length, epoch(), log_.history());
+  state->run_record = inputs_.run_record(inputs_.plan);
+  state->values = trained_values(inputs_.model);
+  state->first_moments = named(optimizer_.first_moments());
+  state->second_moments = named(optimizer_.second_moments());
+  log_.sync();
+  // Where memory is short for a copy, training waits until the state is written.
+  const bool copies = state->bytes() * kCopySpare < static_cast<double>(available_memory_bytes());
+  if (copies) state->copy_tensors();
+  saver_.start({state, as_checkpoint, as_state});
+  if (!copies) saver_.finish();
+  log_.progress(fmt::format("saving step {}; the step waited for {:.0f} ms", state_.step,
+                            1000 * seconds_since(start)));
 }
 
-void Trainer::save() {
-  if (inputs_.total_steps == 0) return;
-  directory_.save_checkpoint(step_, inputs_.save_total_limit, inputs_.write_checkpoint);
-  log_.say(fmt::format("saved {}", (directory_.path() / fmt::format("checkpoint-{}", step_)).string()));
+void Trainer::say_saved() {
+  for (const auto& line : saver_.report()) log_.say(line);
 }
 
-void Trainer::finish(double seconds) {
-  const double train_loss = counted_steps_ > 0 ? total_loss_ / static_cast<double>(counted_steps_) : NAN;
-  const Json results = {{"epoch", epoch()},
-                        {"train_loss", train_loss},
-                        {"train_runtime", seconds},
-                        {"train_steps", step_},
-                        {"train_samples", inputs_.training.size()},
-                        {"best_metric", best_eval_loss_ ? Json(*best_eval_loss_) : Json(nullptr)},
-                        {"best_step", best_step_},
-                        {"stop_reason", stop_reason_}};
-  for (const char* name : {"train_results.json", "all_results.json"})
-    write_file_atomically(directory_.path() / name, results.dump(2) + "\n");
-  log_.say(fmt::format("done: {} steps in {}", step_, duration_text(seconds)));
+Json Trainer::results() const {
+  const double seconds = seconds_before_ + seconds_since(start_);
+  const auto& best = tracker_.state();
+  const double train_loss = state_.updates > 0 ? state_.total_loss / static_cast<double>(state_.updates) : NAN;
+  return {{"epoch", epoch()},
+          {"train_loss", train_loss},
+          {"train_runtime", seconds},
+          {"train_samples_per_second", static_cast<double>(state_.total_samples) / seconds},
+          {"train_steps_per_second", static_cast<double>(state_.step) / seconds},
+          {"total_flos", state_.total_flops},
+          {"train_steps", state_.step},
+          {"train_samples", inputs_.training.size()},
+          {"best_metric", best.best_loss ? Json(*best.best_loss) : Json(nullptr)},
+          {"best_step", best.best_step},
+          {"stop_reason", tracker_.stops() ? "early_stopping" : "max_steps"}};
+}
+
+void Trainer::finish(bool is_best) {
+  state_.results = results();
+  Json event = {{"step", state_.step}, {"epoch", epoch()}};
+  for (const char* key :
+       {"train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos"})
+    event[key] = state_.results[key];
+  log_.event(event);
+  if (inputs_.total_steps > 0) {
+    // Without validation the last weights are the best there are.
+    const bool as_checkpoint = is_best || inputs_.validation.size() == 0;
+    save(as_checkpoint, /*as_state=*/true);
+    saver_.finish();
+    say_saved();
+  }
+  write_results();
+  log_.say(fmt::format("done: {} steps in {}", state_.step,
+                       duration_text(state_.results["train_runtime"].get<double>())));
+}
+
+void Trainer::write_results() const {
+  write_file_atomically(inputs_.folder / "train_results.json", state_.results.dump(2) + "\n");
+  Json all = state_.results;
+  for (const auto& event : log_.history())
+    if (event.contains("eval_loss")) all.update(event);
+  for (const char* key : {"step", "wall_time"}) all.erase(key);
+  write_file_atomically(inputs_.folder / "all_results.json", all.dump(2) + "\n");
+}
+
+template <class Work>
+auto Trainer::with_enough_memory(const Work& work) {
+  while (true) {
+    try {
+      return work();
+    } catch (const std::exception& error) {
+      if (!is_out_of_memory(error)) throw;
+      shrink_plan();
+    }
+  }
+}
+
+void Trainer::shrink_plan() {
+  auto& plan = inputs_.plan;
+  const auto longest = std::max(inputs_.training.counts().longest, inputs_.validation.counts().longest);
+  if (plan.kept_layers > 0)
+    plan.kept_layers = 0;
+  else if (plan.micro_batch_tokens > longest)
+    plan.micro_batch_tokens = std::max(plan.micro_batch_tokens / 2, longest);
+  else
+    fail(ExitCode::kResources, "out of memory in step " + std::to_string(state_.step + 1),
+         memory_use_text(inputs_.model, plan, longest),
+         "a smaller --max_seq_length or --lora_rank, or more memory; the newest state is kept, and the same "
+         "command goes on from it");
+  log_.say(fmt::format("out of memory: going on with micro-batches of at most {} tokens, all layers recomputed",
+                       plan.micro_batch_tokens));
+  write_file_atomically(inputs_.folder / kRunRecord, inputs_.run_record(plan));
 }
 
 }  // namespace anneal

@@ -1,18 +1,18 @@
-// The training loop: steps, evaluation, best checkpoint, early stopping, logs.
+// The training loop: steps, evaluation, best checkpoint, early stopping, states to resume from, logs.
 #pragma once
+#include <chrono>
 #include <functional>
 #include <optional>
 
-#include "checkpoint/run_directory.h"
+#include "checkpoint/saver.h"
 #include "data/example_set.h"
-#include "data/sample_order.h"
 #include "eval/score.h"
 #include "train/adamw.h"
+#include "train/loop_state.h"
 #include "train/lr_schedule.h"
 #include "train/resources.h"
 #include "train/run_log.h"
 #include "train/step.h"
-#include "train/train_options.h"
 
 namespace anneal {
 
@@ -22,54 +22,69 @@ struct TrainerInputs {
   const ExampleSet& validation;  // may be empty
   TrainOptions options;
   std::int64_t total_steps;
+  std::int64_t save_steps;  // 0: a state is saved at the end and on a signal alone
   StepPlan plan;
-  std::int64_t save_total_limit;
-  std::function<void(const std::filesystem::path&)> write_checkpoint;
+  std::filesystem::path folder;  // of the run
+  // The text of run_config.json; called with another plan where memory has run out.
+  std::function<std::string(const StepPlan&)> run_record;
 };
 
 class Trainer {
  public:
-  Trainer(TrainerInputs inputs, RunDirectory& directory, RunLog& log);
-  // Throws UserError(kNumerical) where the loss or the gradients are not finite and the policy says stop.
-  void run();
+  Trainer(TrainerInputs inputs, Saver& saver, RunLog& log);
+
+  // Goes on from a saved state, whose weights the model has already. Throws UserError(kModel) for one of another
+  // run.
+  void resume(const RunState& state, const std::filesystem::path& folder);
+  // The samples are others than the state's: they are taken from the beginning.
+  void restart_data() { state_.position = {}; }
+
+  // kOk, or what a signal asks for; then the state is saved. Throws UserError(kNumerical) where loss or gradients
+  // are not finite and the policy says stop.
+  ExitCode run();
 
  private:
-  struct Window {  // since the last log line
-    double sum_of_losses = 0;
-    std::int64_t steps = 0, tokens = 0;
-    double seconds = 0, flops = 0;
-  };
+  bool has_ended() const { return state_.step >= inputs_.total_steps || tracker_.stops(); }
+  bool is_due(std::int64_t interval) const {
+    return (interval > 0 && state_.step % interval == 0) || state_.step == inputs_.total_steps;
+  }
+  double epoch() const;
 
   void train_step();
   bool is_finite_or_skipped(const StepLoss& loss, double grad_norm, const std::vector<std::int64_t>& indices);
   void log_step(double grad_norm, double learning_rate);
   void show_progress(const StepLoss& loss);
-  void evaluate();
-  void consider_stopping(double eval_loss);
-  void save();
-  void finish(double seconds);
-  bool is_due(std::int64_t interval) const { return step_ % interval == 0 || step_ == inputs_.total_steps; }
-  double epoch() const;
+  std::string time_left() const;
+
+  bool settle_step();  // evaluation and saving after a step; whether the run goes on
+  bool evaluate();     // whether it is the best so far; false too where a signal has cut it short
+  std::vector<SampleScore> score_validation();
+  void save(bool as_checkpoint, bool as_state);
+  void finish(bool is_best);
+  std::vector<NamedValue> named(const std::vector<at::Tensor>& tensors) const;
+  Json results() const;
+  void write_results() const;
+  void say_saved();
+
+  // Calls work(), again with a smaller plan where memory runs out.
+  template <class Work>
+  auto with_enough_memory(const Work& work);
+  void shrink_plan();
 
   TrainerInputs inputs_;
-  RunDirectory& directory_;
+  Saver& saver_;
   RunLog& log_;
   std::vector<Parameter*> parameters_;
   AdamW optimizer_;
   LrSchedule schedule_;
   SampleOrder order_;
   std::int64_t pool_size_;
+  BestTracker tracker_;
+  LoopState state_;
   double gemm_rate_ = 0;
-
-  std::int64_t step_ = 0;  // done
-  Window window_;
-  double total_loss_ = 0, total_seconds_ = 0;
-  std::int64_t counted_steps_ = 0;
-  int skipped_in_a_row_ = 0, bad_evaluations_in_a_row_ = 0;
-  std::optional<double> best_eval_loss_;
-  std::int64_t best_step_ = 0, evaluations_without_gain_ = 0;
-  bool stop_ = false;
-  std::string stop_reason_ = "max_steps";
+  std::chrono::steady_clock::time_point start_;
+  double seconds_before_ = 0, step_seconds_ = 0;  // of earlier sessions; of this one's steps
+  std::int64_t steps_here_ = 0;
 };
 
 }  // namespace anneal

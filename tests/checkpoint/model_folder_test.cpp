@@ -19,7 +19,7 @@ class ModelFolder : public testing::Test {
     return model;
   }
   OrderedJson config_after(const Json& config, at::ScalarType type) const {
-    write_model_folder(trained(config), type, out_);
+    write_model_folder(trained_values(trained(config)), type, folder_ / "model", out_);
     return OrderedJson::parse(folder_.read("out/config.json"));
   }
   void SetUp() override { std::filesystem::create_directories(out_); }
@@ -35,7 +35,7 @@ TEST_F(ModelFolder, HoldsTheTrainedWeights) {
       Json config = tiny_config("Qwen3ForCausalLM");
       config["tie_word_embeddings"] = tied;
       const auto model = trained(config);
-      write_model_folder(model, type, out_);
+      write_model_folder(trained_values(model), type, folder_ / "model", out_);
       const SafetensorsFile file(out_ / "model.safetensors");
       EXPECT_EQ(file.tensors().size(), tiny_weights(config).size()) << "all tensors, and no others";
       for (const auto* parameter : model.parameters())
@@ -65,7 +65,7 @@ TEST_F(ModelFolder, ConfigNamesTheDtype) {
   }
   const auto model = trained();
   folder_.write("model/config.json", R"({"z": 1, "torch_dtype": "float32", "a": {"y": null, "b": 0.5}})");
-  write_model_folder(model, at::kFloat, out_);
+  write_model_folder(trained_values(model), at::kFloat, folder_ / "model", out_);
   EXPECT_EQ(OrderedJson::parse(folder_.read("out/config.json")).dump(),
             R"({"z":1,"torch_dtype":"float32","a":{"y":null,"b":0.5}})");
 }
@@ -77,7 +77,7 @@ TEST_F(ModelFolder, CopiesTokenizerAndGenerationFiles) {
   folder_.write("model/chat_template.jinja", "{{ x }}");
   folder_.write("model/generation_config.json", "{}");
   folder_.write("model/README.md", "no");
-  write_model_folder(model, at::kFloat, out_);
+  write_model_folder(trained_values(model), at::kFloat, folder_ / "model", out_);
   copy_tokenizer_files(folder_ / "model", out_);
   EXPECT_EQ(folder_.read("out/tokenizer.json"), "{\"a\":\r\n1}\n");
   EXPECT_EQ(folder_.read("out/chat_template.jinja"), "{{ x }}");
@@ -91,7 +91,7 @@ TEST_F(ModelFolder, NeverWritesValuesThatAreNotFinite) {
   const auto model = trained();
   model.parameters()[2]->value[0][0] = NAN;
   expect_user_error(ExitCode::kNumerical, model.parameters()[2]->name,
-                    [&] { write_model_folder(model, at::kFloat, out_); });
+                    [&] { write_model_folder(trained_values(model), at::kFloat, folder_ / "model", out_); });
   EXPECT_TRUE(std::filesystem::is_empty(out_));
 }
 
@@ -100,7 +100,7 @@ TEST_F(ModelFolder, RoundingBeyondTheRangeIsSeen) {
   const auto model = trained();
   model.parameters()[0]->value[0][0] = 3.4e38;  // rounds to infinity in bfloat16
   expect_user_error(ExitCode::kNumerical, model.parameters()[0]->name,
-                    [&] { write_model_folder(model, at::kBFloat16, out_); });
+                    [&] { write_model_folder(trained_values(model), at::kBFloat16, folder_ / "model", out_); });
 }
 
 }  // namespace

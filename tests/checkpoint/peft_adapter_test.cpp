@@ -29,7 +29,7 @@ class PeftAdapter : public testing::Test {
       parameter->value.copy_(random_tensor(parameter->value.sizes(), hash_name(parameter->name)));
     return model;
   }
-  void write_adapter() const { write_peft_adapter(trained(), shape_, "base/model", adapter_); }
+  void write_adapter() const { write_peft_adapter(trained_values(trained()), shape_, "base/model", adapter_); }
   Json written_config() const { return Json::parse(folder_.read("adapter/adapter_config.json")); }
   Tensors written_tensors() const {
     Tensors tensors;
@@ -56,7 +56,7 @@ class PeftAdapter : public testing::Test {
 // Oracle: what was written, bit for bit.
 TEST_F(PeftAdapter, RoundTrip) {
   const auto written = trained();
-  write_peft_adapter(written, shape_, "base/model", adapter_);
+  write_peft_adapter(trained_values(written), shape_, "base/model", adapter_);
   const auto shape = read_peft_config(adapter_);
   EXPECT_EQ(shape.rank, 4);
   EXPECT_EQ(shape.alpha, 8);
@@ -117,7 +117,7 @@ TEST_F(PeftAdapter, ConfigValues) {
     auto model = load_model();
     const LoraShape shape{4, alpha, 0, targets};
     add_lora(model, shape, 1);
-    write_peft_adapter(model, shape, "m", adapter_);
+    write_peft_adapter(trained_values(model), shape, "m", adapter_);
     return written_config();
   };
   EXPECT_TRUE(config_of(32, {"q_proj"})["lora_alpha"].is_number_integer());
@@ -200,7 +200,7 @@ TEST_F(PeftAdapter, RsLoraAndPatterns) {
     if (linear.name == "model.layers.1.self_attn.v_proj") expect(linear, 4, 4);
     if (linear.name == "model.layers.2.self_attn.v_proj") expect(linear, 4, 1.5);
   });
-  write_peft_adapter(model, shape, "m", adapter_);
+  write_peft_adapter(trained_values(model), shape, "m", adapter_);
   const auto again = read_peft_config(adapter_);
   EXPECT_TRUE(again.use_rslora);
   EXPECT_EQ(again.rank_pattern, shape.rank_pattern);
@@ -266,7 +266,7 @@ TEST_F(PeftAdapter, NeverWritesValuesThatAreNotFinite) {
   auto model = trained();
   model.parameters()[3]->value[0][0] = INFINITY;
   expect_user_error(ExitCode::kNumerical, model.parameters()[3]->name,
-                    [&] { write_peft_adapter(model, shape_, "m", adapter_); });
+                    [&] { write_peft_adapter(trained_values(model), shape_, "m", adapter_); });
   EXPECT_TRUE(std::filesystem::is_empty(adapter_));
 }
 

@@ -1,0 +1,76 @@
+#include "checkpoint/folder_manifest.h"
+
+#include <map>
+#include <system_error>
+
+#include "base/file.h"
+#include "base/json.h"
+
+namespace anneal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kManifest = "manifest.json";
+constexpr const char* kRemedy = "use another checkpoint; this one is incomplete or changed";
+
+// Throws UserError(kModel) where it does not say that the folder is complete.
+Json manifest_of(const fs::path& folder) {
+  const auto path = folder / kManifest;
+  Json manifest = read_json_file(path, ExitCode::kModel);
+  if (!manifest.is_object() ||
+      !optional<bool>(manifest, "complete", false, path.string(), ExitCode::kModel))
+    fail(ExitCode::kModel, "does not say that the checkpoint is complete", path.string(), kRemedy);
+  return manifest;
+}
+
+void require_listed_file(const fs::path& path, const Json& entry, const std::string& where) {
+  const auto damaged = [&](const std::string& problem) {
+    fail(ExitCode::kModel, problem, path.string(), kRemedy);
+  };
+  std::error_code error;
+  const auto bytes = fs::file_size(path, error);
+  if (error) damaged("is listed in manifest.json, but cannot be read: " + error.message());
+  const auto wanted = required<std::uint64_t>(entry, "size", where, ExitCode::kModel);
+  if (bytes != wanted)
+    damaged("has " + std::to_string(bytes) + " bytes, manifest.json says " + std::to_string(wanted));
+  if (sha256_hex_of_file(path, ExitCode::kModel) !=
+      required<std::string>(entry, "sha256", where, ExitCode::kModel))
+    damaged("does not have the SHA-256 that manifest.json says");
+}
+
+}  // namespace
+
+void write_folder_manifest(const FolderManifest& manifest, const fs::path& folder) {
+  Json files = Json::object();
+  for (const auto& entry : fs::directory_iterator(folder))
+    files[entry.path().filename().string()] = {
+        {"size", entry.file_size()}, {"sha256", sha256_hex_of_file(entry.path(), ExitCode::kModel)}};
+  const Json json = {{"version", 1},    {"run_id", manifest.run_id}, {"step", manifest.step},
+                     {"world_size", 1}, {"files", files},            {"complete", true}};
+  write_file_atomically(folder / kManifest, json.dump(2) + "\n");
+}
+
+std::optional<FolderManifest> read_folder_manifest(const fs::path& folder) {
+  try {
+    const auto where = (folder / kManifest).string();
+    const auto manifest = manifest_of(folder);
+    return FolderManifest{optional<std::string>(manifest, "run_id", "", where, ExitCode::kModel),
+                          required<std::int64_t>(manifest, "step", where, ExitCode::kModel)};
+  } catch (const UserError&) {
+    return std::nullopt;
+  }
+}
+
+void require_manifest_holds(const fs::path& folder) {
+  const auto where = (folder / kManifest).string();
+  const auto files =
+      required<std::map<std::string, Json>>(manifest_of(folder), "files", where, ExitCode::kModel);
+  for (const auto& [name, entry] : files) {
+    if (fs::path(name).filename() != name || !entry.is_object())
+      fail(ExitCode::kModel, "has no valid entry for \"" + name + "\"", where, kRemedy);
+    require_listed_file(folder / name, entry, where);
+  }
+}
+
+}  // namespace anneal

@@ -1,0 +1,45 @@
+// run_config.json: what a run is made of. It lies in the run's folder and in every saved state.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+
+namespace anneal {
+
+// Which model a run trains: another one of the same shapes would load, and give nonsense.
+struct BaseModelId {
+  std::string config_sha256, tokenizer_sha256;
+  std::string weights_sha256;  // of names, sizes and a sample of the bytes
+  bool operator==(const BaseModelId&) const = default;
+};
+
+BaseModelId identify_base_model(const std::filesystem::path& folder);
+
+// Resolved once and kept for as long as the run lasts: where all four are the same, so are the bits.
+struct ExecutionPlan {
+  std::int64_t micro_batch_tokens = 0, kept_layers = 0, threads = 0;
+  std::string kernels;
+  bool operator==(const ExecutionPlan&) const = default;
+};
+
+struct RunRecord {
+  std::string run_id;
+  std::string resumed_from;  // "<run id> step <step>" where --resume named the state that the run begins with
+  BaseModelId base;
+  Json options;  // all, resolved
+  std::string data_folder, data_sha256;
+  ExecutionPlan plan;
+};
+
+std::string new_run_id();  // 32 hex digits
+
+// The text of run_config.json.
+std::string run_record_text(const RunRecord& record);
+// Throws UserError(kModel) where the folder has none, or one that cannot be read.
+RunRecord read_run_record(const std::filesystem::path& folder);
+
+constexpr const char* kRunRecord = "run_config.json";
+
+}  // namespace anneal

@@ -1,0 +1,140 @@
+#include "checkpoint/saver.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/byte_size.h"
+#include "base/file.h"
+#include "checkpoint/staged_folder.h"
+
+namespace anneal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kFailuresInARow = 3;
+constexpr double kSpare = 1.2;  // of the bytes of tensors: tokenizer, JSON, the file system's own
+
+}  // namespace
+
+Saver::Saver(RunDirectory& directory, SaveFormats formats, std::int64_t save_total_limit)
+    : directory_(directory), formats_(std::move(formats)), limit_(save_total_limit) {}
+
+Saver::~Saver() {
+  if (in_flight_.valid()) in_flight_.wait();
+}
+
+void Saver::start(SaveRequest request) {
+  settle();
+  // A newer state replaces one that could not be written; a checkpoint, only a newer checkpoint.
+  std::erase_if(unsaved_, [&](SaveRequest& old) {
+    old.as_state = false;
+    return request.as_checkpoint || !old.as_checkpoint;
+  });
+  auto requests = std::move(unsaved_);
+  requests.push_back(std::move(request));
+  launch(std::move(requests));
+}
+
+void Saver::launch(std::vector<SaveRequest> requests) {
+  unsaved_.clear();
+  in_flight_ = std::async(std::launch::async, [this, requests = std::move(requests)] {
+    at::set_num_threads(1);  // of this thread: the others are the loop's
+    return write_all(requests);
+  });
+}
+
+void Saver::settle() {
+  if (!in_flight_.valid()) return;
+  auto outcome = in_flight_.get();
+  lines_.insert(lines_.end(), outcome.lines.begin(), outcome.lines.end());
+  unsaved_ = std::move(outcome.unsaved);
+  if (!outcome.failure) {
+    failures_in_a_row_ = 0;
+    return;
+  }
+  const auto& problem = outcome.failure->problems().front();
+  if (outcome.failure->code() == ExitCode::kNumerical)
+    fatal_ = outcome.failure;
+  else if (++failures_in_a_row_ >= kFailuresInARow)
+    fatal_ = UserError(ExitCode::kResources,
+                       {fmt::format("saving failed {} times in a row: {}", kFailuresInARow, problem.problem),
+                        problem.where,
+                        "free disk space or mend the disk, and run the same command again: it goes on from the "
+                        "newest state"});
+  else
+    lines_.push_back(fmt::format("warning: step {} could not be saved and is tried again: {}: {}",
+                                 unsaved_.back().state->step, problem.where, problem.problem));
+}
+
+void Saver::finish() {
+  for (settle(); !unsaved_.empty() && !fatal_; settle()) launch(std::move(unsaved_));
+}
+
+std::vector<std::string> Saver::report() {
+  if (in_flight_.valid() && in_flight_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) settle();
+  if (fatal_) throw UserError(*fatal_);
+  return std::exchange(lines_, {});
+}
+
+Saver::Outcome Saver::write_all(const std::vector<SaveRequest>& requests) {
+  Outcome outcome;
+  for (std::size_t index = 0; index < requests.size(); ++index) {
+    const auto give_up = [&](const UserError& error) {
+      outcome.failure = error;
+      outcome.unsaved.assign(requests.begin() + static_cast<std::ptrdiff_t>(index), requests.end());
+    };
+    try {
+      outcome.lines.push_back(write(requests[index]));
+      continue;
+    } catch (const UserError& error) {
+      give_up(error);
+    } catch (const std::exception& error) {  // fs::filesystem_error, std::bad_alloc
+      give_up(UserError(ExitCode::kResources, {error.what(), directory_.path().string(), "check the disk"}));
+    }
+    break;
+  }
+  return outcome;
+}
+
+// A checkpoint comes first: a state says that its run's best is saved.
+std::string Saver::write(const SaveRequest& request) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto& state = *request.state;
+  require_free_space(directory_.path(), static_cast<std::int64_t>(kSpare * static_cast<double>(state.bytes())));
+  std::string names;
+  fs::path checkpoint;
+  if (request.as_checkpoint) {
+    checkpoint = directory_.save_checkpoint(
+        state.step, [&](const fs::path& folder) { formats_.write_checkpoint(state, folder); });
+    names = checkpoint.filename().string();
+  }
+  if (request.as_state) {
+    const auto folder = directory_.save_state(state.step, [&](const fs::path& to) {
+      if (request.as_checkpoint && formats_.is_shared)
+        share_files(checkpoint, to);
+      else
+        formats_.write_state(state, to);
+    });
+    names += (names.empty() ? "" : " and ") + folder.lexically_relative(directory_.path()).string();
+  }
+  directory_.rotate(state.step, limit_);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  return fmt::format("saved {} ({} of tensors, {:.2f} s beside the training)", names, byte_size_text(state.bytes()),
+                     taken.count());
+}
+
+// By links: the files of a saved folder never change.
+void Saver::share_files(const fs::path& from, const fs::path& to) const {
+  for (const auto& entry : fs::directory_iterator(from)) {
+    const auto name = entry.path().filename();
+    if (!formats_.is_shared(name.string())) continue;
+    std::error_code error;
+    fs::create_hard_link(entry.path(), to / name, error);
+    if (error) write_file_atomically(to / name, read_file(entry.path(), ExitCode::kResources));
+  }
+}
+
+}  // namespace anneal
