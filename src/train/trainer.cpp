@@ -89,6 +89,18 @@ ExitCode Trainer::run() {
   return signal && state_.results.is_null() ? *signal : ExitCode::kOk;
 }
 
+template <class Work>
+auto Trainer::with_enough_memory(const Work& work) {
+  while (true) {
+    try {
+      return work();
+    } catch (const std::exception& error) {
+      if (!is_out_of_memory(error)) throw;
+      shrink_plan();
+    }
+  }
+}
+
 void Trainer::train_step() {
   const auto start = Clock::now();
   const auto indices = order_.take(state_.position, pool_size_);
@@ -322,18 +334,6 @@ void Trainer::write_results() const {
     if (event.contains("eval_loss")) all.update(event);
   for (const char* key : {"step", "wall_time"}) all.erase(key);
   write_file_atomically(inputs_.folder / "all_results.json", all.dump(2) + "\n");
-}
-
-template <class Work>
-auto Trainer::with_enough_memory(const Work& work) {
-  while (true) {
-    try {
-      return work();
-    } catch (const std::exception& error) {
-      if (!is_out_of_memory(error)) throw;
-      shrink_plan();
-    }
-  }
 }
 
 void Trainer::shrink_plan() {
