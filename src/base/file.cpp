@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 namespace anneal {
@@ -15,9 +16,9 @@ namespace {
 
 constexpr std::size_t kWriteBufferBytes = 1 << 20;
 
-[[noreturn]] void io_error(const std::string& action, const std::filesystem::path& path, ExitCode code) {
+[[noreturn]] void io_error(const std::string& action, const std::filesystem::path& path, ExitCode code,
+                           std::string remedy = "check the path and its permissions") {
   const int error = errno;
-  std::string remedy = "check the path and its permissions";
   if (error == ENOSPC || error == EDQUOT) {
     code = ExitCode::kResources;
     remedy = "free disk space, or name another folder";
@@ -81,7 +82,7 @@ void MappedFile::drop_pages() const {
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path)
-    : path_(std::move(path)), partial_(path_.string() + ".partial." + std::to_string(::getpid())) {
+    : path_(std::move(path)), partial_(path_.string() + kPartialInfix + std::to_string(::getpid())) {
   descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) io_error("create the file", partial_, ExitCode::kUsage);
 }
@@ -114,10 +115,53 @@ void AtomicFile::commit() {
   sync_folder(path_.parent_path());
 }
 
+AppendFile::AppendFile(std::filesystem::path path) : path_(std::move(path)) {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) io_error("create the file", path_, ExitCode::kUsage);
+  end_ = ::lseek(descriptor_, 0, SEEK_END);
+}
+
+AppendFile::~AppendFile() { ::close(descriptor_); }
+
+bool AppendFile::append(std::string_view piece) {
+  pending_ += piece;
+  std::size_t done = 0;
+  while (done < pending_.size()) {
+    const auto count = ::pwrite(descriptor_, pending_.data() + done, pending_.size() - done,
+                                end_ + static_cast<std::int64_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      error_ = errno;
+      [[maybe_unused]] const int cut = ::ftruncate(descriptor_, end_);
+      return false;
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  end_ += static_cast<std::int64_t>(done);
+  pending_.clear();
+  return true;
+}
+
+void AppendFile::sync() const { ::fdatasync(descriptor_); }
+
+void AppendFile::require_written() const {
+  if (pending_.empty()) return;
+  errno = error_;
+  io_error("write", path_, ExitCode::kResources);
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
   AtomicFile file(path);
   file.append(bytes);
   file.commit();
+}
+
+void make_folder(const std::filesystem::path& folder, const std::string& remedy) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (!error) return;
+  errno = error.value();
+  io_error("make the folder", folder, ExitCode::kUsage, remedy);
 }
 
 void sync_folder(const std::filesystem::path& folder) {

@@ -30,10 +30,13 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+// A file that is not complete yet is named <file>.partial.<pid>.
+constexpr const char* kPartialInfix = ".partial.";
+
 // Readers see the old file or the whole new one. Without commit() nothing is left behind.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path path);  // opens "<path>.partial.<pid>" in the same folder
+  explicit AtomicFile(std::filesystem::path path);  // opens the partial file beside it
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -47,7 +50,32 @@ class AtomicFile {
   std::string buffer_;
 };
 
+// A file that grows by whole pieces. What the disk refuses is kept, and tried again with the next piece.
+class AppendFile {
+ public:
+  explicit AppendFile(std::filesystem::path path);  // goes on at its end; throws UserError(kUsage)
+  ~AppendFile();
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+
+  // Whether the file now holds everything. Where not, it ends behind the last piece that it took whole.
+  bool append(std::string_view piece);
+  void sync() const;              // durable, as far as it is written; may be called on any thread
+  void require_written() const;   // throws UserError(kResources) where the last append() returned false
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_;
+  std::int64_t end_ = 0;
+  std::string pending_;
+  int error_ = 0;
+};
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+// Makes the folder and its parents. Throws UserError(kUsage) with the remedy.
+void make_folder(const std::filesystem::path& folder, const std::string& remedy);
 
 // Makes renames and new names inside `folder` durable.
 void sync_folder(const std::filesystem::path& folder);

@@ -23,14 +23,19 @@ namespace fs = std::filesystem;
 constexpr const char* kStates = "resume";
 constexpr const char* kStatePrefix = "step-";
 constexpr const char* kTrashPrefix = ".trash-";
+constexpr const char* kOtherFolder = "name another folder with --results_dir";
+constexpr const char* kPointers[] = {"latest", "best"};
 
 bool holds_a_run(const fs::path& path) { return fs::exists(path / kRunRecord); }
 
 // What AtomicFile, StagedFolder and delete_folder leave behind when they are killed.
 bool is_leftover(const std::string& name) {
+  const auto partial = name.rfind(kPartialInfix);
+  const bool is_partial =
+      partial != name.npos &&
+      name.find_first_not_of("0123456789", partial + std::strlen(kPartialInfix)) == name.npos;
   const bool is_saved = name.starts_with(kCheckpointPrefix) || name.starts_with(kStatePrefix);
-  return name.starts_with(kTrashPrefix) || name.find(".partial.") != name.npos ||
-         (is_saved && name.find(".tmp-") != name.npos);
+  return name.starts_with(kTrashPrefix) || is_partial || (is_saved && name.find(".tmp-") != name.npos);
 }
 
 std::vector<fs::path> entries_of(const fs::path& folder) {
@@ -48,14 +53,6 @@ std::string owner_text() {
   return std::string("host ") + host + ", process " + std::to_string(::getpid());
 }
 
-void make_folder(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error)
-    fail(ExitCode::kUsage, "cannot make the folder: " + error.message(), path.string(),
-         "name another folder with --results_dir");
-}
-
 }  // namespace
 
 std::string default_run_name(const std::string& model_id) {
@@ -71,7 +68,7 @@ std::string default_run_name(const std::string& model_id) {
 }
 
 RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run) {
-  make_folder(results_dir);
+  make_folder(results_dir, kOtherFolder);
   path_ = results_dir / run_name;
   for (int number = 2;; ++number) {
     const auto owner = take();
@@ -88,12 +85,12 @@ bool RunDirectory::has_run() const { return holds_a_run(path_); }
 
 // The system gives a dead process's lock back, so that a lock is never stale.
 std::optional<std::string> RunDirectory::take() {
-  make_folder(path_);
+  make_folder(path_, kOtherFolder);
   const auto file = path_ / ".lock";
   lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
     fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
-         "name another folder with --results_dir");
+         kOtherFolder);
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(std::exchange(lock_, -1));
     const auto owner = read_file(file, ExitCode::kUsage);
@@ -115,13 +112,32 @@ void RunDirectory::tidy() {
       if (is_leftover(entry.filename().string())) fs::remove_all(entry);
   const auto all = checkpoints();
   if (all.empty()) return;
-  for (const char* pointer : {"latest", "best"}) {
-    std::error_code error;
-    auto name = fs::exists(path_ / pointer, error) ? read_file(path_ / pointer, ExitCode::kUsage) : "";
-    name.erase(name.find_last_not_of(" \r\n") + 1);
-    if (!checkpoint_step(name) || !fs::exists(path_ / name / "manifest.json", error))
-      write_file_atomically(path_ / pointer, all.front().folder.filename().string() + "\n");
-  }
+  for (const char* pointer : kPointers)
+    if (!pointed_step(pointer)) point(pointer, all.front().step);
+}
+
+// The step of this run's checkpoint that the pointer leads to.
+std::optional<std::int64_t> RunDirectory::pointed_step(const char* pointer) const {
+  std::error_code error;
+  if (!fs::is_regular_file(path_ / pointer, error)) return std::nullopt;
+  auto name = read_file(path_ / pointer, ExitCode::kUsage);
+  name.erase(name.find_last_not_of(" \r\n") + 1);
+  const auto step = checkpoint_step(name);
+  return step && is_own(path_ / name, *step) ? step : std::nullopt;
+}
+
+void RunDirectory::point(const char* pointer, std::int64_t step) const {
+  write_file_atomically(path_ / pointer, kCheckpointPrefix + std::to_string(step) + "\n");
+}
+
+void RunDirectory::set_best(std::int64_t step) {
+  if (is_own(path_ / (kCheckpointPrefix + std::to_string(step)), step))
+    for (const char* pointer : kPointers) point(pointer, step);
+}
+
+bool RunDirectory::is_own(const fs::path& folder, std::int64_t step) const {
+  const auto manifest = read_folder_manifest(folder);
+  return manifest && manifest->run_id == run_id_ && manifest->step == step;
 }
 
 // What lies at the place of a folder of ours and is another run's keeps its content under another name.
@@ -144,9 +160,8 @@ fs::path RunDirectory::publish(const fs::path& target, std::int64_t step, const 
 }
 
 fs::path RunDirectory::save_checkpoint(std::int64_t step, const Write& write) {
-  const auto name = kCheckpointPrefix + std::to_string(step);
-  const auto folder = publish(path_ / name, step, write);
-  for (const char* pointer : {"latest", "best"}) write_file_atomically(path_ / pointer, name + "\n");
+  const auto folder = publish(path_ / (kCheckpointPrefix + std::to_string(step)), step, write);
+  for (const char* pointer : kPointers) point(pointer, step);
   return folder;
 }
 
@@ -158,9 +173,7 @@ std::vector<RunDirectory::Saved> RunDirectory::saved(const fs::path& folder, con
   std::vector<Saved> all;
   for (const auto& entry : entries_of(folder)) {
     const auto step = step_after(prefix, entry.filename().string());
-    if (!step) continue;
-    const auto manifest = read_folder_manifest(entry);
-    if (manifest && manifest->run_id == run_id_ && manifest->step == *step) all.push_back({entry, *step});
+    if (step && is_own(entry, *step)) all.push_back({entry, *step});
   }
   std::sort(all.begin(), all.end(), [](const Saved& a, const Saved& b) { return a.step > b.step; });
   return all;
@@ -186,12 +199,16 @@ std::int64_t RunDirectory::newest_step() const {
 }
 
 void RunDirectory::rotate(std::int64_t step, std::int64_t keep) {
-  const auto delete_beyond = [&](const std::vector<Saved>& all, std::int64_t limit) {
-    std::int64_t kept = 0;
-    for (const auto& entry : all)
-      if (entry.step <= step && ++kept > std::max<std::int64_t>(limit, 1)) delete_folder(entry.folder);
+  const auto best = pointed_step("best");
+  const auto delete_beyond = [&](std::vector<Saved> all, std::int64_t limit) {
+    std::erase_if(all, [&](const Saved& entry) { return entry.step > step; });
+    for (auto index = static_cast<std::size_t>(limit); index < all.size(); ++index)
+      delete_folder(all[index].folder);
   };
-  delete_beyond(checkpoints(), keep);
+  auto all = checkpoints();
+  // The best counts, but is not deleted.
+  const auto spared = std::erase_if(all, [&](const Saved& entry) { return entry.step == best; });
+  delete_beyond(all, std::max<std::int64_t>(keep, 1) - static_cast<std::int64_t>(spared));
   delete_beyond(saved(path_ / kStates, kStatePrefix), kStatesKept);
 }
 

@@ -39,8 +39,11 @@ class RunDirectory {
   std::filesystem::path save_checkpoint(std::int64_t step, const Write& write);
   std::filesystem::path save_state(std::int64_t step, const Write& write);
 
-  // Deletes this run's oldest checkpoints beyond `keep`, never the newest, and states but the newest two. What
-  // is beyond `step` is left to the run that will come there again.
+  // `best` and `latest` lead to the checkpoint of `step`, where this run has one: for a run that goes back to a state.
+  void set_best(std::int64_t step);
+
+  // Deletes this run's oldest checkpoints beyond `keep`, never the newest nor the best, and states but the newest
+  // two. What is beyond `step` is left to the run that will come there again.
   void rotate(std::int64_t step, std::int64_t keep);
 
   // The folders of this run's states, the newest first, complete or not.
@@ -54,6 +57,9 @@ class RunDirectory {
     std::int64_t step;
   };
   std::optional<std::string> take();  // the lock of path_; or who has it
+  std::optional<std::int64_t> pointed_step(const char* pointer) const;
+  void point(const char* pointer, std::int64_t step) const;
+  bool is_own(const std::filesystem::path& folder, std::int64_t step) const;  // a complete folder of this run
   void keep_aside_foreign(const std::filesystem::path& target) const;
   std::filesystem::path publish(const std::filesystem::path& target, std::int64_t step, const Write& write);
   std::vector<Saved> saved(const std::filesystem::path& folder, const char* prefix) const;  // newest first

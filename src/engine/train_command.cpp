@@ -144,10 +144,12 @@ ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const
   return now;
 }
 
-SaveFormats save_formats(const CausalLm& model, const TrainRequest& request, std::optional<LoraShape> shape) {
+SaveFormats save_formats(const CausalLm& model, const TrainRequest& request, std::optional<LoraShape> shape,
+                         const RunLog& log) {
   const std::filesystem::path base = request.model.hf_model_id;
   if (shape) {
-    const auto write_state = [=, &request](const RunState& state, const std::filesystem::path& to) {
+    const auto write_state = [=, &request, &log](const RunState& state, const std::filesystem::path& to) {
+      log.sync();
       write_peft_adapter(state.values, *shape, request.model.hf_model_id, to);
       write_progress(state, to);
       write_origin(state, to);
@@ -166,7 +168,8 @@ SaveFormats save_formats(const CausalLm& model, const TrainRequest& request, std
     write_origin(state, to);
     copy_tokenizer_files(base, to);
   };
-  const auto write_state = [](const RunState& state, const std::filesystem::path& to) {
+  const auto write_state = [&log](const RunState& state, const std::filesystem::path& to) {
+    log.sync();
     write_master_weights(state.values, to);
     write_progress(state, to);
     write_origin(state, to);
@@ -188,6 +191,23 @@ void require_space_for_states(const CausalLm& model, const TrainRequest& request
     if (!request.run.force) throw;
     log.say(std::string("warning: ") + error.what());
   }
+}
+
+void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, const std::filesystem::path& run) {
+  RunLogFiles files{run};
+  if (request.run.reporters().count("tensorboard") != 0)
+    files.tensorboard = request.run.logging_dir ? std::filesystem::path(*request.run.logging_dir) / run.filename() : run / "logs";
+  if (start.state)
+    files.history = start.state->trainer_state.value("log_history", Json::array());
+  else if (start.continues)
+    files.history = Json::array();
+  log.open(files);
+  if (start.state) return;
+  log.text("args", "```json\n" + start.record.options.dump(2) + "\n```");
+  log.text("model_config", "```json\n" +
+                               read_file(std::filesystem::path(request.model.hf_model_id) / "config.json",
+                                         ExitCode::kModel) +
+                               "\n```");
 }
 
 }  // namespace
@@ -234,15 +254,16 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
     return run_record_text(record);
   };
   write_file_atomically(directory.path() / kRunRecord, run_record(plan));
-  log.open(directory.path(), start.state ? start.state->trainer_state.value("log_history", Json::array()) : Json::array());
+  open_log(log, request, start, directory.path());
 
-  Saver saver(directory, save_formats(model, request, shape), request.run.save_total_limit);
+  Saver saver(directory, save_formats(model, request, shape, log), request.run.save_total_limit);
   Trainer trainer({model, samples.training, samples.validation, request.train,
                    total_steps(request, samples.training), request.run.save_steps, plan, directory.path(), run_record},
                   saver, log);
   if (start.state) {
     trainer.resume(*start.state, start.state_folder);
     if (!same_data) trainer.restart_data();
+    directory.set_best(trainer.best_step());
     log.say(fmt::format("resuming from {}", start.state_folder.string()));
   }
   return static_cast<int>(trainer.run());

@@ -43,7 +43,7 @@ struct RunOptions {
           FieldTraits{.minimum = 0, .may_differ = true});
     field("save_total_limit", c.save_total_limit, "How many checkpoints stay; the best always does.",
           FieldTraits{.minimum = 1, .may_differ = true});
-    field("logging_dir", c.logging_dir, "Where TensorBoard files go. Default: <run>/logs.", free);
+    field("logging_dir", c.logging_dir, "TensorBoard files go to <logging_dir>/<run_name>. Default: <run>/logs.", free);
     field("report_to", c.report_to,
           "Who gets the metrics beside log.jsonl: tensorboard, wandb, mlflow, separated by commas, or none.",
           free);

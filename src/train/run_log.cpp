@@ -1,49 +1,45 @@
 #include "train/run_log.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <chrono>
 #include <cmath>
-#include <cstring>
 
-#include "base/file.h"
+#include "base/clock.h"
 
 namespace anneal {
-namespace {
 
-double wall_time() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
-
-RunLog::~RunLog() {
-  if (file_ != nullptr) std::fclose(file_);
-}
-
-void RunLog::open(const std::filesystem::path& folder, const Json& history) {
-  const auto path = folder / "log.jsonl";
+void RunLog::open(const RunLogFiles& files) {
+  const auto path = files.folder / "log.jsonl";
+  history_ = files.history.value_or(Json::array());
   std::string lines;
-  for (const auto& event : history) lines += event.dump() + "\n";
+  for (const auto& event : history_) lines += event.dump() + "\n";
   write_file_atomically(path, lines);
-  history_ = history;
-  file_ = std::fopen(path.c_str(), "ae");
-  if (file_ == nullptr)
-    fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path.string(),
-         "check the folder's permissions");
+  file_.emplace(path);
+  if (files.tensorboard) tensorboard_.emplace(*files.tensorboard, files.history);
+}
+
+void RunLog::text(const std::string& tag, const std::string& text) {
+  if (tensorboard_) tensorboard_->add_text(tag, text);
 }
 
 void RunLog::event(Json event) {
   event["wall_time"] = wall_time();
   for (auto& [key, value] : event.items())
     if (value.is_number_float() && !std::isfinite(value.get<double>())) value = nullptr;
-  const auto text = event.dump() + "\n";
+  bool is_written = file_->append(event.dump() + "\n");
+  if (tensorboard_) is_written &= tensorboard_->add(event);
   history_.push_back(std::move(event));
-  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0)
-    say(std::string("warning: log.jsonl cannot be written: ") + std::strerror(errno));
+  if (!is_written && !std::exchange(has_warned_, true))
+    say("warning: log.jsonl cannot be written for now; its lines are kept and tried again");
+  if (is_written) has_warned_ = false;
 }
 
-void RunLog::sync() { ::fdatasync(::fileno(file_)); }
+void RunLog::sync() const {
+  file_->sync();
+  if (tensorboard_) tensorboard_->file().sync();
+}
+
+void RunLog::require_written() const {
+  file_->require_written();
+  if (tensorboard_) tensorboard_->file().require_written();
+}
 
 }  // namespace anneal

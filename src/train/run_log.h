@@ -1,35 +1,45 @@
-// What a run says: lines for a person on standard output, one JSON object an event in log.jsonl.
+// What a run says: lines for a person on standard output, its events in log.jsonl and for TensorBoard.
 #pragma once
-#include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/console.h"
+#include "base/file.h"
 #include "base/json.h"
+#include "train/tensorboard_log.h"
 
 namespace anneal {
 
+struct RunLogFiles {
+  std::filesystem::path folder;                      // log.jsonl lies there
+  std::optional<std::filesystem::path> tensorboard;  // the folder of its files; none: it is not asked for
+  // Of a run that goes on: the events of the state that it goes on from. What the files hold beyond them is done
+  // again, and is taken away.
+  std::optional<Json> history;
+};
+
 class RunLog {
  public:
-  ~RunLog();
-  RunLog() = default;
-  RunLog(const RunLog&) = delete;
-  RunLog& operator=(const RunLog&) = delete;
-
-  // From now on events are kept in `folder`. `history` are the events of the state that the run goes on from: what
-  // the files hold beyond them is done again, and is taken away.
-  void open(const std::filesystem::path& folder, const Json& history);
-
   void say(const std::string& line) { console_.say(line); }
   void progress(const std::string& line) { console_.progress(line); }
-  void event(Json event);  // flushed; values that are not finite become null
+
+  // To be called before what follows.
+  void open(const RunLogFiles& files);
+  void text(const std::string& tag, const std::string& text);  // for TensorBoard
+  // One object a line in log.jsonl; values that are not finite become null. What a full disk refuses is kept, and
+  // tried again with the next event.
+  void event(Json event);
   const Json& history() const { return history_; }
-  void sync();  // makes the files durable
+  void sync() const;             // makes the files durable; may be called on any thread
+  void require_written() const;  // throws UserError(kResources)
 
  private:
-  std::FILE* file_ = nullptr;
-  Json history_ = Json::array();
   Console console_;
+  std::optional<AppendFile> file_;
+  std::optional<TensorBoardLog> tensorboard_;
+  Json history_ = Json::array();
+  bool has_warned_ = false;
 };
 
 }  // namespace anneal

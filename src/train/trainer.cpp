@@ -277,7 +277,6 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
   state->values = trained_values(inputs_.model);
   state->first_moments = named(optimizer_.first_moments());
   state->second_moments = named(optimizer_.second_moments());
-  log_.sync();
   // Where memory is short for a copy, training waits until the state is written.
   const bool copies = state->bytes() * kCopySpare < static_cast<double>(available_memory_bytes());
   if (copies) state->copy_tensors();
@@ -323,6 +322,7 @@ void Trainer::finish(bool is_best) {
     say_saved();
   }
   write_results();
+  log_.require_written();
   log_.say(fmt::format("done: {} steps in {}", state_.step,
                        duration_text(state_.results["train_runtime"].get<double>())));
 }

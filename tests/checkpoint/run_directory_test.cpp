@@ -19,6 +19,10 @@ void write_weights(const fs::path& folder) { write_file_atomically(folder / "wei
 class RunDirectoryTest : public testing::Test {
  protected:
   void make_run(const std::string& name) { folder_.write(name + "/run_config.json", "{}"); }
+  static void save(RunDirectory& run, std::int64_t step, std::int64_t keep) {
+    run.save_checkpoint(step, write_weights);
+    run.rotate(step, keep);
+  }
   std::string taken(const std::string& name, bool new_run) const {
     return RunDirectory(folder_.path(), name, new_run).path().filename().string();
   }
@@ -35,9 +39,11 @@ class RunDirectoryTest : public testing::Test {
 // Oracle: the digest of FIPS 180-4 for "abc", sizes by hand.
 TEST_F(RunDirectoryTest, ACheckpointHasAManifest) {
   RunDirectory run(folder_.path(), "run", false);
-  run.save_checkpoint(20, 2, [](const fs::path& folder) { write_file_atomically(folder / "data", "abc"); });
+  run.set_run_id("me");
+  run.save_checkpoint(20, [](const fs::path& folder) { write_file_atomically(folder / "data", "abc"); });
   const Json manifest = Json::parse(folder_.read("run/checkpoint-20/manifest.json"));
   EXPECT_EQ(manifest["version"], 1);
+  EXPECT_EQ(manifest["run_id"], "me");
   EXPECT_EQ(manifest["step"], 20);
   EXPECT_EQ(manifest["complete"], true);
   EXPECT_EQ(manifest["files"].size(), 1U);
@@ -51,7 +57,7 @@ TEST_F(RunDirectoryTest, ACheckpointHasAManifest) {
 // Oracle: names by hand; numbers count, not their text.
 TEST_F(RunDirectoryTest, RotationKeepsTheNewest) {
   RunDirectory run(folder_.path(), "run", false);
-  for (const std::int64_t step : {8, 9, 10, 11}) run.save_checkpoint(step, 2, write_weights);
+  for (const std::int64_t step : {8, 9, 10, 11}) save(run, step, 2);
   EXPECT_EQ(names("run"), (Names{"best", "checkpoint-10", "checkpoint-11", "latest"}));
   EXPECT_EQ(folder_.read("run/best"), "checkpoint-11\n");
 }
@@ -61,10 +67,20 @@ TEST_F(RunDirectoryTest, RotationNeverDeletesTheOneJustWritten) {
   for (const std::int64_t keep : {0, 1}) {
     const auto name = "run" + std::to_string(keep);
     RunDirectory run(folder_.path(), name, false);
-    run.save_checkpoint(30, keep, write_weights);
-    run.save_checkpoint(20, keep, write_weights);
-    EXPECT_EQ(names(name), (Names{"best", "checkpoint-20", "latest"}));
+    save(run, 20, keep);
+    save(run, 30, keep);
+    EXPECT_EQ(names(name), (Names{"best", "checkpoint-30", "latest"}));
   }
+}
+
+// Oracle: names by hand. A run that went back to step 20 comes to step 30 again, and writes the same there.
+TEST_F(RunDirectoryTest, RotationLeavesWhatLiesAhead) {
+  RunDirectory run(folder_.path(), "run", false);
+  save(run, 10, 2);
+  save(run, 30, 2);
+  save(run, 20, 1);
+  EXPECT_EQ(names("run"), (Names{"best", "checkpoint-20", "checkpoint-30", "latest"}));
+  EXPECT_EQ(folder_.read("run/best"), "checkpoint-20\n");
 }
 
 // Oracle: names by hand; only complete checkpoints are counted or deleted.
@@ -74,8 +90,8 @@ TEST_F(RunDirectoryTest, RotationLeavesOtherFoldersAlone) {
         "mine-3/manifest.json", "checkpoint-/manifest.json"})
     folder_.write("run/" + std::string(other), "{}");
   RunDirectory run(folder_.path(), "run", false);
-  run.save_checkpoint(10, 1, write_weights);
-  run.save_checkpoint(20, 1, write_weights);
+  save(run, 10, 1);
+  save(run, 20, 1);
   EXPECT_EQ(names("run"), (Names{"best", "checkpoint-", "checkpoint-20", "checkpoint-5", "checkpoint-7b",
                                  "checkpoint-x", "latest", "mine-3"}));
 }
@@ -83,24 +99,90 @@ TEST_F(RunDirectoryTest, RotationLeavesOtherFoldersAlone) {
 // Oracle: the folder before.
 TEST_F(RunDirectoryTest, AnExceptionWhileWritingLeavesNothing) {
   RunDirectory run(folder_.path(), "run", false);
-  run.save_checkpoint(10, 1, write_weights);
+  save(run, 10, 1);
   const auto fails = [](const fs::path& folder) {
     write_weights(folder);
     throw std::runtime_error("disk");
   };
-  EXPECT_THROW(run.save_checkpoint(20, 1, fails), std::runtime_error);
+  EXPECT_THROW(run.save_checkpoint(20, fails), std::runtime_error);
   EXPECT_EQ(names("run"), (Names{"best", "checkpoint-10", "latest"}));
   EXPECT_EQ(folder_.read("run/latest"), "checkpoint-10\n");
-  run.save_checkpoint(20, 1, write_weights);
+  save(run, 20, 1);
   EXPECT_EQ(names("run"), (Names{"best", "checkpoint-20", "latest"}));
 }
 
-// Oracle: the text of the error; the run that lies there is untouched.
-TEST_F(RunDirectoryTest, RefusesAFolderWithARun) {
-  make_run("run");
-  for (int time = 0; time < 2; ++time)
-    expect_user_error(ExitCode::kUsage, "a run lies there already", [&] { taken("run", false); });
-  EXPECT_EQ(folder_.read("run/run_config.json"), "{}");
+// Oracle: names by hand; the newest two states stay, whatever their number of checkpoints.
+TEST_F(RunDirectoryTest, TwoStatesStay) {
+  RunDirectory run(folder_.path(), "run", false);
+  for (const std::int64_t step : {8, 9, 10, 11}) {
+    run.save_state(step, write_weights);
+    run.rotate(step, 1);
+  }
+  EXPECT_EQ(names("run/resume"), (Names{"step-10", "step-11"}));
+  EXPECT_EQ(run.states(), (std::vector<fs::path>{folder_ / "run/resume/step-11", folder_ / "run/resume/step-10"}));
+  EXPECT_EQ(run.newest_step(), 11);
+}
+
+// Oracle: names by hand: what others have saved is neither counted, deleted nor written over.
+TEST_F(RunDirectoryTest, AnotherRunsFoldersAreLeftAlone) {
+  {
+    RunDirectory other(folder_.path(), "run", false);
+    other.set_run_id("other");
+    for (const std::int64_t step : {10, 9000}) {
+      other.save_checkpoint(step, write_weights);
+      other.save_state(step, write_weights);
+    }
+  }
+  RunDirectory run(folder_.path(), "run", false);
+  run.set_run_id("me");
+  EXPECT_EQ(run.newest_step(), -1);
+  for (const std::int64_t step : {5, 10}) {
+    run.save_checkpoint(step, write_weights);
+    run.save_state(step, write_weights);
+    run.rotate(step, 1);
+  }
+  EXPECT_EQ(names("run"), (Names{"best", "checkpoint-10", "checkpoint-10.other", "checkpoint-9000", "latest", "resume"}));
+  EXPECT_EQ(names("run/resume"), (Names{"step-10", "step-10.other", "step-5", "step-9000"}));
+  EXPECT_EQ(run.newest_step(), 10);
+}
+
+// Oracle: names by hand: what killed processes leave goes, what people put there stays.
+TEST_F(RunDirectoryTest, TidyTakesLeftoversAway) {
+  for (const char* name : {"checkpoint-9.tmp-12/half", ".trash-checkpoint-8/half", "best.partial.77", "notes.txt",
+                           "resume/step-7.tmp-3-replaced/half", "resume/.trash-step-6/half", "logs/x"})
+    folder_.write("run/" + std::string(name), "x");
+  RunDirectory run(folder_.path(), "run", false);
+  run.tidy();
+  EXPECT_EQ(names("run"), (Names{"logs", "notes.txt", "resume"}));
+  EXPECT_EQ(names("run/resume"), Names{});
+}
+
+// Oracle: pointers by hand: they lead to a checkpoint of this run, or are made to.
+TEST_F(RunDirectoryTest, TidyMendsPointers) {
+  RunDirectory run(folder_.path(), "run", false);
+  save(run, 10, 5);
+  save(run, 20, 5);
+  for (const char* broken : {"", "checkpoint-30\n", "../elsewhere\n", "checkpoint-10.tmp\n"}) {
+    folder_.write("run/best", broken);
+    fs::remove(folder_ / "run/latest");
+    run.tidy();
+    EXPECT_EQ(folder_.read("run/best"), "checkpoint-20\n") << broken;
+    EXPECT_EQ(folder_.read("run/latest"), "checkpoint-20\n");
+  }
+  folder_.write("run/best", "checkpoint-10\n");
+  run.tidy();
+  EXPECT_EQ(folder_.read("run/best"), "checkpoint-10\n");
+}
+
+// Oracle: names by hand: the link goes, what it leads to stays.
+TEST_F(RunDirectoryTest, RotationOfALinkLeavesItsTarget) {
+  RunDirectory run(folder_.path(), "run", false);
+  save(run, 10, 5);
+  fs::rename(folder_ / "run/checkpoint-10", folder_ / "elsewhere");
+  fs::create_directory_symlink(folder_ / "elsewhere", folder_ / "run/checkpoint-10");
+  save(run, 20, 1);
+  EXPECT_EQ(names("run"), (Names{"best", "checkpoint-20", "latest"}));
+  EXPECT_TRUE(fs::exists(folder_ / "elsewhere/manifest.json"));
 }
 
 // Oracle: names by hand.

@@ -111,7 +111,7 @@ def test_explicit_length_above_the_model(model: Path, data: Path):
 
 def test_all_configuration_errors_at_once(model: Path, data: Path):
     done = _train(model, data, "--learning_rte", "1e-4", "--lora_rank", "0", "--warmup_ratio", "two", "--lora_dropout", "1",
-                  "--lr_scheduler_type", "square", "--micro_batch_tokens", "some", "--resume", "none")  # fmt: skip
+                  "--lr_scheduler_type", "square", "--micro_batch_tokens", "some", "--resume", "nowhere")  # fmt: skip
     assert_refused(done, USAGE, "--learning_rte", "did you mean --learning_rate", "--lora_rank", "--warmup_ratio",
                     "--lora_dropout", "--lr_scheduler_type", "--micro_batch_tokens", "--resume")  # fmt: skip
     assert not (model.parent / "results").exists(), "a refused command makes nothing"
@@ -120,13 +120,6 @@ def test_all_configuration_errors_at_once(model: Path, data: Path):
 def test_target_without_a_hit(model: Path, data: Path):
     done = _train(model, data, "--lora_target_modules", "q_proj,qkv_proj")
     assert_refused(done, USAGE, "qkv_proj", "gate_proj", "--allow_missing_targets")
-
-
-def test_a_run_is_never_written_over(model: Path, data: Path):
-    assert _train(model, data).returncode == 0
-    assert_refused(_train(model, data), USAGE, "a run lies there already", "--new_run")
-    assert _train(model, data, "--new_run").returncode == 0
-    assert (model.parent / "results" / "model-2" / "checkpoint-1").is_dir()
 
 
 def test_config_file_and_print_config(model: Path, data: Path, tmp_path: Path):
