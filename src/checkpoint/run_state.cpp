@@ -10,7 +10,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kOptimizer = "optimizer-1-of-1.safetensors";
-constexpr const char* kLoop = "loop_state.json";
 constexpr const char* kTrainer = "trainer_state.json";
 constexpr const char* kMaster = "master_weights.safetensors";
 // torch.optim.AdamW's names.
@@ -69,7 +68,7 @@ void write_progress(const RunState& state, const fs::path& folder) {
   auto moments = with_suffix(state.first_moments, kFirst);
   append(moments, with_suffix(state.second_moments, kSecond));
   write_values(folder / kOptimizer, moments);
-  write_file_atomically(folder / kLoop, state.loop.dump(2) + "\n");
+  write_file_atomically(folder / kLoopState, state.loop.dump(2) + "\n");
 }
 
 void write_origin(const RunState& state, const fs::path& folder) {
@@ -85,16 +84,16 @@ void read_master_weights(const std::vector<NamedValue>& into, const fs::path& fo
   read_values(into, folder / kMaster);
 }
 
-bool holds_run_state(const fs::path& folder) { return fs::exists(folder / kLoop) && fs::exists(folder / kOptimizer); }
+bool holds_run_state(const fs::path& folder) { return fs::exists(folder / kLoopState) && fs::exists(folder / kOptimizer); }
 
 RunState read_run_state(const fs::path& folder) {
   RunState state;
-  state.loop = read_json_file(folder / kLoop, ExitCode::kModel);
+  state.loop = read_json_file(folder / kLoopState, ExitCode::kModel);
   state.trainer_state = read_json_file(folder / kTrainer, ExitCode::kModel);
   if (!state.loop.is_object() || !state.trainer_state.is_object())
     fail(ExitCode::kModel, "its JSON files are not objects", folder.string(), "use another state");
   state.run_record = read_file(folder / kRunRecord, ExitCode::kModel);
-  state.step = required<std::int64_t>(state.loop, "step", (folder / kLoop).string(), ExitCode::kModel);
+  state.step = required<std::int64_t>(state.loop, "step", (folder / kLoopState).string(), ExitCode::kModel);
   return state;
 }
 

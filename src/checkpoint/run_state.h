@@ -11,6 +11,8 @@
 
 namespace anneal {
 
+constexpr const char* kLoopState = "loop_state.json";
+
 struct RunState {
   std::int64_t step = 0;
   std::vector<NamedValue> values, first_moments, second_moments;  // float32, the same names in the same order

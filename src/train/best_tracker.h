@@ -1,27 +1,37 @@
+// Which evaluation is the best so far, and when evaluations have not improved for too long. The rules are
+// those of transformers' trainer with its EarlyStoppingCallback; a loss that is not finite is never a gain.
 #pragma once
 #include <cstdint>
-#include <cmath>
 #include <optional>
 #include <string>
+
 namespace anneal {
-struct BestState { std::optional<double> best_loss; std::int64_t best_step = 0; std::int64_t evaluations_without_gain = 0;
-                   std::optional<double> counted_loss; int bad_in_a_row = 0; };
+
+struct BestState {
+  std::optional<double> best_loss;
+  std::int64_t best_step = 0;
+  std::int64_t evaluations_without_gain = 0;
+  std::optional<double> counted_loss;  // of the last gain above the threshold
+  int bad_in_a_row = 0;                // evaluations whose loss was not finite
+};
+
 class BestTracker {
  public:
-  BestTracker(std::int64_t patience, double threshold, const std::string& reference, BestState s) : p_(patience), t_(threshold), anchor_(reference == "anchor"), s_(s) {}
-  struct Verdict { bool is_best; bool stops; };
-  Verdict add(std::int64_t step, double loss) {
-    const bool finite = std::isfinite(loss);
-    const auto ref = anchor_ ? s_.counted_loss : s_.best_loss;
-    if (finite && (!ref || *ref - loss > t_)) { s_.evaluations_without_gain = 0; s_.counted_loss = loss; } else ++s_.evaluations_without_gain;
-    s_.bad_in_a_row = finite ? 0 : s_.bad_in_a_row + 1;
-    const bool best = finite && (!s_.best_loss || loss < *s_.best_loss);
-    if (best) { s_.best_loss = loss; s_.best_step = step; }
-    return {best, stops()};
-  }
-  const BestState& state() const { return s_; }
-  bool stops() const { return p_ > 0 && s_.evaluations_without_gain >= p_; }
+  // `reference`: what a gain is measured against, "best" or "anchor", the last gain that counted. Patience 0
+  // never stops.
+  BestTracker(std::int64_t patience, double threshold, const std::string& reference, BestState state);
+
+  // Takes an evaluation; whether it is the best so far. A gain below the threshold is, and yet does not
+  // count.
+  bool add(std::int64_t step, double loss);
+  bool stops() const;
+  const BestState& state() const { return state_; }
+
  private:
-  std::int64_t p_; double t_; bool anchor_; BestState s_;
+  std::int64_t patience_;
+  double threshold_;
+  bool from_anchor_;
+  BestState state_;
 };
-}
+
+}  // namespace anneal

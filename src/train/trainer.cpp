@@ -53,7 +53,7 @@ Trainer::Trainer(TrainerInputs inputs, Saver& saver, RunLog& log)
                inputs_.options.early_stopping_reference, {}) {}
 
 void Trainer::resume(const RunState& state, const std::filesystem::path& folder) {
-  state_ = loop_state_of(state.loop, folder.string());
+  state_ = loop_state_of(state.loop, (folder / kLoopState).string());
   read_moments(named(optimizer_.first_moments()), named(optimizer_.second_moments()), folder);
   optimizer_.set_updates(state_.updates);
   tracker_ = BestTracker(inputs_.options.early_stopping_patience, inputs_.options.early_stopping_threshold,
@@ -237,11 +237,11 @@ bool Trainer::evaluate() {
   }
   const auto mean = mean_loss(scores);
   const double seconds = seconds_since(start);
-  const auto verdict = tracker_.add(state_.step, mean.loss);
+  const bool is_best = tracker_.add(state_.step, mean.loss);
   state_.evaluated_step = state_.step;
   log_.say(fmt::format("eval step {} eval_loss {:.4f} perplexity {:.3f} samples {} tokens {} in {}{}", state_.step,
                        mean.loss, std::exp(mean.loss), mean.samples, mean.tokens, duration_text(seconds),
-                       verdict.is_best ? " best" : ""));
+                       is_best ? " best" : ""));
   const auto batch = inputs_.options.per_device_eval_batch_size;
   log_.event({{"step", state_.step},
               {"epoch", epoch()},
@@ -258,10 +258,10 @@ bool Trainer::evaluate() {
          fmt::format("the evaluation loss was not finite {} times in a row", kBadEvaluationsInARow),
          inputs_.folder.string(), "lower --learning_rate");
   }
-  if (verdict.stops)
+  if (tracker_.stops())
     log_.say(fmt::format("stopping: {} evaluations without a gain above {}",
                          tracker_.state().evaluations_without_gain, inputs_.options.early_stopping_threshold));
-  return verdict.is_best && inputs_.total_steps > 0;
+  return is_best && inputs_.total_steps > 0;
 }
 
 void Trainer::save(bool as_checkpoint, bool as_state) {

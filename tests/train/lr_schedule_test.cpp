@@ -4,6 +4,11 @@
 
 #include <cmath>
 #include <numbers>
+#include <set>
+
+#include "base/json.h"
+#include "base/options.h"
+#include "train/train_options.h"
 
 namespace anneal {
 namespace {
@@ -52,6 +57,32 @@ TEST(LrSchedule, ClosedForms) {
   expect_after_warmup("inverse_sqrt", [](std::int64_t k) {
     return std::max(kFloor, kPeak * std::sqrt(static_cast<double>(kWarmup) / static_cast<double>(k)));
   });
+}
+
+// Oracle: tests/golden/trainer_decisions/learning_rates.json, made with transformers' get_scheduler.
+TEST(LrSchedule, EqualsTheSchedulesOfTransformers) {
+  const auto cases = read_json_file(ANNEAL_SOURCE_DIR "/tests/golden/trainer_decisions/learning_rates.json",
+                                    ExitCode::kInternal);
+  std::set<std::string> types;
+  for (const auto& golden : cases) {
+    const auto type = golden.at("type").get<std::string>();
+    const double peak = golden.at("peak");
+    const LrSchedule schedule(type, peak, golden.at("floor"), golden.at("warmup_ratio"),
+                              golden.at("total_steps"));
+    EXPECT_EQ(schedule.warmup_steps(), golden.at("warmup_steps")) << golden;
+    for (std::size_t index = 0; index < golden.at("updates").size(); ++index)
+      EXPECT_NEAR(schedule.at(golden["updates"][index]), golden["rates"][index].get<double>(),
+                  peak * kRounding)
+          << golden["updates"][index] << " of " << golden;
+    types.insert(type);
+  }
+  TrainOptions options;
+  const OptionTable table(options);
+  for (const auto& option : table.options()) {
+    const auto& choices = option.traits.choices;
+    if (option.name != "lr_scheduler_type") continue;
+    EXPECT_EQ(types, std::set<std::string>(choices.begin(), choices.end()));
+  }
 }
 
 // Oracle: one cycle of the cosine, and the floor at its end, where transformers stops too.
