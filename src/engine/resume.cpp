@@ -22,7 +22,8 @@ struct Difference {
 std::set<std::string> names_of_data_options() {
   DatasetOptions data;
   std::set<std::string> names;
-  for (const auto& option : OptionTable(data).options()) names.insert(option.name);
+  const OptionTable table(data);
+  for (const auto& option : table.options()) names.insert(option.name);
   return names;
 }
 

@@ -21,6 +21,7 @@
 #include "engine/model_samples.h"
 #include "engine/resume.h"
 #include "nn/kernel_set.h"
+#include "train/metric_reporters.h"
 #include "train/trainer.h"
 
 namespace anneal {
@@ -255,10 +256,13 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   };
   write_file_atomically(directory.path() / kRunRecord, run_record(plan));
   open_log(log, request, start, directory.path());
+  MetricReporters reporters(request.run.reporters(), directory.path(),
+                            [&](const std::string& line) { log.say(line); });
 
   Saver saver(directory, save_formats(model, request, shape, log), request.run.save_total_limit);
   Trainer trainer({model, samples.training, samples.validation, request.train,
-                   total_steps(request, samples.training), request.run.save_steps, plan, directory.path(), run_record},
+                   total_steps(request, samples.training), request.run.save_steps, plan, directory.path(), run_record,
+                   [&] { reporters.poll(); }},
                   saver, log);
   if (start.state) {
     trainer.resume(*start.state, start.state_folder);

@@ -287,6 +287,7 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
 }
 
 void Trainer::say_saved() {
+  inputs_.after_step();
   for (const auto& line : saver_.report()) log_.say(line);
 }
 

@@ -27,6 +27,7 @@ struct TrainerInputs {
   std::filesystem::path folder;  // of the run
   // The text of run_config.json; called with another plan where memory has run out.
   std::function<std::string(const StepPlan&)> run_record;
+  std::function<void()> after_step = [] {};
 };
 
 class Trainer {
