@@ -268,6 +268,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
     trainer.resume(*start.state, start.state_folder);
     if (!same_data) trainer.restart_data();
     directory.set_best(trainer.best_step());
+    directory.rotate(start.state->step, request.run.save_total_limit);  // a kill may have come before it
     log.say(fmt::format("resuming from {}", start.state_folder.string()));
   }
   return static_cast<int>(trainer.run());
