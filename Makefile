@@ -1,5 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-.PHONY: setup build test test-full demo demo-verify bench-train bench-generate bench-bertscore compare-quality test-vllm check format clean
+.PHONY: setup build test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore compare-quality test-vllm check format clean
 
 setup:
 	@tools/setup
@@ -23,6 +23,14 @@ demo: build
 # About 2 minutes; after `make demo`.
 demo-verify: build
 	@.venv/bin/python examples/demo/verify_losses.py
+
+# About 2 minutes: kills the demo's training while it saves, twice, and compares with an undisturbed run.
+demo-kill: build
+	@examples/demo/kill.sh
+
+# About 2 hours: kills and faults of the disk at every call on files, and 200 kills at random moments.
+soak: build
+	@ANNEAL_TEST_FULL=1 .venv/bin/python -m pytest -s tests/end_to_end/kill_test.py tests/end_to_end/file_fault_test.py
 
 # About 10 minutes with 4 and 8 layers.
 bench-train: build

@@ -65,12 +65,17 @@ class FaultyRun:
         return subprocess.run(self.command(), cwd=self.work, env=self._environment(fault), capture_output=True, text=True,
                               timeout=120)  # fmt: skip
 
+    def popen(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(self.command(), cwd=self.work, env=self._environment({}), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)  # fmt: skip
+
     def start_and_kill(self, after_seconds: float) -> bool:
         """Whether it was still running then."""
-        with subprocess.Popen(self.command(), cwd=self.work, env=self._environment({}), stdout=subprocess.DEVNULL) as process:
+        with self.popen() as process:
             time.sleep(after_seconds)
             was_running = process.poll() is None
             process.kill()
+            process.communicate()
         return was_running
 
     def reset(self) -> None:
