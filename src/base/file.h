@@ -60,8 +60,8 @@ class AppendFile {
 
   // Whether the file now holds everything. Where not, it ends behind the last piece that it took whole.
   bool append(std::string_view piece);
-  void sync() const;              // durable, as far as it is written; may be called on any thread
-  void require_written() const;   // throws UserError(kResources) where the last append() returned false
+  void sync() const;             // durable, as far as it is written; may be called on any thread
+  void require_written() const;  // throws UserError(kResources) where the last append() returned false
   const std::filesystem::path& path() const { return path_; }
 
  private:

@@ -18,8 +18,7 @@ constexpr const char* kRemedy = "use another checkpoint; this one is incomplete 
 Json manifest_of(const fs::path& folder) {
   const auto path = folder / kManifest;
   Json manifest = read_json_file(path, ExitCode::kModel);
-  if (!manifest.is_object() ||
-      !optional<bool>(manifest, "complete", false, path.string(), ExitCode::kModel))
+  if (!manifest.is_object() || !optional<bool>(manifest, "complete", false, path.string(), ExitCode::kModel))
     fail(ExitCode::kModel, "does not say that the checkpoint is complete", path.string(), kRemedy);
   return manifest;
 }
@@ -46,8 +45,9 @@ void write_folder_manifest(const FolderManifest& manifest, const fs::path& folde
   for (const auto& entry : fs::directory_iterator(folder))
     files[entry.path().filename().string()] = {
         {"size", entry.file_size()}, {"sha256", sha256_hex_of_file(entry.path(), ExitCode::kModel)}};
-  const Json json = {{"version", 1},    {"run_id", manifest.run_id}, {"step", manifest.step},
-                     {"world_size", 1}, {"files", files},            {"complete", true}};
+  const Json json = {{"version", 1},          {"run_id", manifest.run_id},
+                     {"step", manifest.step}, {"world_size", 1},
+                     {"files", files},        {"complete", true}};
   write_file_atomically(folder / kManifest, json.dump(2) + "\n");
 }
 

@@ -184,7 +184,8 @@ std::vector<RunDirectory::Saved> RunDirectory::checkpoints() const { return save
 std::vector<fs::path> RunDirectory::states() const {
   std::vector<std::pair<std::int64_t, fs::path>> steps;
   for (const auto& entry : entries_of(path_ / kStates))
-    if (const auto step = step_after(kStatePrefix, entry.filename().string())) steps.emplace_back(*step, entry);
+    if (const auto step = step_after(kStatePrefix, entry.filename().string()))
+      steps.emplace_back(*step, entry);
   std::sort(steps.rbegin(), steps.rend());
   std::vector<fs::path> folders;
   for (const auto& [step, folder] : steps) folders.push_back(folder);

@@ -18,8 +18,8 @@ class RunDirectory {
  public:
   using Write = std::function<void(const std::filesystem::path&)>;
 
-  // Takes <results_dir>/<run_name>, or with `new_run` the first of it, <run_name>-2, -3, ... where no run lies.
-  // Throws UserError(kUsage) where another process works there. Holds a lock for as long as it lives.
+  // Takes <results_dir>/<run_name>, or with `new_run` the first of it, <run_name>-2, -3, ... where no run
+  // lies. Throws UserError(kUsage) where another process works there. Holds a lock for as long as it lives.
   RunDirectory(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
@@ -39,11 +39,12 @@ class RunDirectory {
   std::filesystem::path save_checkpoint(std::int64_t step, const Write& write);
   std::filesystem::path save_state(std::int64_t step, const Write& write);
 
-  // `best` and `latest` lead to the checkpoint of `step`, where this run has one: for a run that goes back to a state.
+  // `best` and `latest` lead to the checkpoint of `step`, where this run has one: for a run that goes back to
+  // a state.
   void set_best(std::int64_t step);
 
-  // Deletes this run's oldest checkpoints beyond `keep`, never the newest nor the best, and states but the newest
-  // two. What is beyond `step` is left to the run that will come there again.
+  // Deletes this run's oldest checkpoints beyond `keep`, never the newest nor the best, and states but the
+  // newest two. What is beyond `step` is left to the run that will come there again.
   void rotate(std::int64_t step, std::int64_t keep);
 
   // The folders of this run's states, the newest first, complete or not.

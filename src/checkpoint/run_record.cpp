@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 constexpr std::size_t kSamples = 64;  // of each file of weights
 constexpr std::size_t kSampleBytes = 4096;
 
-// Reading all of a large model would take minutes; training moves every tensor, so a sample tells models apart.
+// Reading all of a large model would take minutes; training moves every tensor, so a sample tells models
+// apart.
 std::string weights_sample(const fs::path& folder) {
   const SafetensorsFolder weights(folder);
   std::string text;

@@ -44,7 +44,8 @@ void read_values(const std::vector<NamedValue>& into, const fs::path& path) {
     const auto tensor = tensor_of(found->second);
     if (!tensor.sizes().equals(value.sizes()) || tensor.scalar_type() != at::kFloat)
       refuse("tensor '" + name + "' has another shape or dtype than the run's");
-    if (!at::isfinite(tensor).all().item<bool>()) refuse("tensor '" + name + "' holds values that are not finite");
+    if (!at::isfinite(tensor).all().item<bool>())
+      refuse("tensor '" + name + "' holds values that are not finite");
     value.copy_(tensor);
   }
   if (file.tensors().size() != into.size()) refuse("holds tensors that the run does not train");
@@ -84,7 +85,9 @@ void read_master_weights(const std::vector<NamedValue>& into, const fs::path& fo
   read_values(into, folder / kMaster);
 }
 
-bool holds_run_state(const fs::path& folder) { return fs::exists(folder / kLoopState) && fs::exists(folder / kOptimizer); }
+bool holds_run_state(const fs::path& folder) {
+  return fs::exists(folder / kLoopState) && fs::exists(folder / kOptimizer);
+}
 
 RunState read_run_state(const fs::path& folder) {
   RunState state;

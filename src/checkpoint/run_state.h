@@ -1,5 +1,5 @@
-// The state that a run resumes from, as a folder: trained weights, the optimizer's moments, the counters of the
-// loop, and trainer_state.json as transformers writes it. No pickles.
+// The state that a run resumes from, as a folder: trained weights, the optimizer's moments, the counters of
+// the loop, and trainer_state.json as transformers writes it. No pickles.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -16,8 +16,8 @@ constexpr const char* kLoopState = "loop_state.json";
 struct RunState {
   std::int64_t step = 0;
   std::vector<NamedValue> values, first_moments, second_moments;  // float32, the same names in the same order
-  Json loop;           // the counters of the training loop, its own business
-  Json trainer_state;  // transformers' TrainerState
+  Json loop;               // the counters of the training loop, its own business
+  Json trainer_state;      // transformers' TrainerState
   std::string run_record;  // the text of run_config.json
 
   std::int64_t bytes() const;  // of the tensors

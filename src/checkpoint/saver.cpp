@@ -59,11 +59,11 @@ void Saver::settle() {
   if (outcome.failure->code() == ExitCode::kNumerical)
     fatal_ = outcome.failure;
   else if (++failures_in_a_row_ >= kFailuresInARow)
-    fatal_ = UserError(ExitCode::kResources,
-                       {fmt::format("saving failed {} times in a row: {}", kFailuresInARow, problem.problem),
-                        problem.where,
-                        "free disk space or mend the disk, and run the same command again: it goes on from the "
-                        "newest state"});
+    fatal_ = UserError(
+        ExitCode::kResources,
+        {fmt::format("saving failed {} times in a row: {}", kFailuresInARow, problem.problem), problem.where,
+         "free disk space or mend the disk, and run the same command again: it goes on from the "
+         "newest state"});
   else
     lines_.push_back(fmt::format("warning: step {} could not be saved and is tried again: {}: {}",
                                  unsaved_.back().state->step, problem.where, problem.problem));
@@ -74,7 +74,8 @@ void Saver::finish() {
 }
 
 std::vector<std::string> Saver::report() {
-  if (in_flight_.valid() && in_flight_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) settle();
+  if (in_flight_.valid() && in_flight_.wait_for(std::chrono::seconds(0)) == std::future_status::ready)
+    settle();
   if (fatal_) throw UserError(*fatal_);
   return std::exchange(lines_, {});
 }
@@ -103,7 +104,8 @@ Saver::Outcome Saver::write_all(const std::vector<SaveRequest>& requests) {
 std::string Saver::write(const SaveRequest& request) {
   const auto start = std::chrono::steady_clock::now();
   const auto& state = *request.state;
-  require_free_space(directory_.path(), static_cast<std::int64_t>(kSpare * static_cast<double>(state.bytes())));
+  require_free_space(directory_.path(),
+                     static_cast<std::int64_t>(kSpare * static_cast<double>(state.bytes())));
   std::string names;
   fs::path checkpoint;
   if (request.as_checkpoint) {
@@ -122,8 +124,8 @@ std::string Saver::write(const SaveRequest& request) {
   }
   directory_.rotate(state.step, limit_);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  return fmt::format("saved {} ({} of tensors, {:.2f} s beside the training)", names, byte_size_text(state.bytes()),
-                     taken.count());
+  return fmt::format("saved {} ({} of tensors, {:.2f} s beside the training)", names,
+                     byte_size_text(state.bytes()), taken.count());
 }
 
 // By links: the files of a saved folder never change.

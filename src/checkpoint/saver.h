@@ -36,8 +36,8 @@ class Saver {
   void start(SaveRequest request);
   // Waits until all is written; what could not be is tried again.
   void finish();
-  // Lines for a person about saves that have ended since the last call. Throws what ends the run: values that are
-  // not finite, and UserError(kResources) after three failures in a row.
+  // Lines for a person about saves that have ended since the last call. Throws what ends the run: values that
+  // are not finite, and UserError(kResources) after three failures in a row.
   std::vector<std::string> report();
 
  private:

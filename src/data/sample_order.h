@@ -21,9 +21,9 @@ class SampleOrder {
     return (samples_ + pool_size - 1) / pool_size;
   }
 
-  // The samples of the step at `position`, in order; moves the position behind them. The last step of an epoch
-  // takes what is left, so it may be shorter; no step mixes epochs. Keeps the order of the last epoch asked
-  // for: not for several threads at once.
+  // The samples of the step at `position`, in order; moves the position behind them. The last step of an
+  // epoch takes what is left, so it may be shorter; no step mixes epochs. Keeps the order of the last epoch
+  // asked for: not for several threads at once.
   std::vector<std::int64_t> take(SamplePosition& position, std::int64_t pool_size);
 
   // All samples in the order of epoch `epoch` (from 0).

@@ -13,7 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // What a state's tensors hang on: even --resume PATH cannot change it.
-const std::set<std::string> kShape = {"full_ft", "lora_rank", "lora_alpha", "lora_target_modules", "init_adapter"};
+const std::set<std::string> kShape = {"full_ft", "lora_rank", "lora_alpha", "lora_target_modules",
+                                      "init_adapter"};
 
 struct Difference {
   std::string option, before, now;
@@ -58,12 +59,14 @@ std::string text_of(const std::vector<Difference>& all) {
 
 std::string remedy(const std::string& state) {
   return state.empty() ? "give --new_run for a folder beside it, or --run_name another name"
-                       : "give --resume " + state + " to go on from there with what is new, or --new_run for a run of "
-                         "its own in a folder beside it";
+                       : "give --resume " + state +
+                             " to go on from there with what is new, or --new_run for a run of "
+                             "its own in a folder beside it";
 }
 
 [[noreturn]] void refuse_model(const fs::path& folder) {
-  fail(ExitCode::kUsage, "the run there trains another model (its config.json, tokenizer.json or weights differ)",
+  fail(ExitCode::kUsage,
+       "the run there trains another model (its config.json, tokenizer.json or weights differ)",
        folder.string(), "give --run_name another name");
 }
 
@@ -105,7 +108,8 @@ void take_newest_state(RunStart& start, const RunDirectory& directory, RunLog& l
   log.say("the run there has no state to resume from yet: it starts again");
 }
 
-RunStart continued(const TrainRequest& request, RunDirectory& directory, const BaseModelId& base, RunLog& log) {
+RunStart continued(const TrainRequest& request, RunDirectory& directory, const BaseModelId& base,
+                   RunLog& log) {
   RunStart start;
   start.continues = true;
   start.record = read_run_record(directory.path());
@@ -140,8 +144,8 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
   const auto changed = differences(request, start.record.options);
   for (const auto& [option, before, now] : changed)
     if (kShape.count(option) != 0)
-      fail(ExitCode::kUsage, fmt::format("{}: {} there, {} now", option, before, now), start.state_folder.string(),
-           "give the same value, or --new_run without --resume");
+      fail(ExitCode::kUsage, fmt::format("{}: {} there, {} now", option, before, now),
+           start.state_folder.string(), "give the same value, or --new_run without --resume");
   start.record.resumed_from = resumed_from_text(start);
   start.may_change = true;
   if (directory.has_run()) {
@@ -168,8 +172,8 @@ RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog&
   if (resume != "auto" && resume != "none") {
     auto start = named_state(request, base);
     // The same command again, after the run that it has begun was stopped: that run goes on.
-    const bool is_begun = directory.has_run() &&
-                          read_run_record(directory.path()).resumed_from == resumed_from_text(start);
+    const bool is_begun =
+        directory.has_run() && read_run_record(directory.path()).resumed_from == resumed_from_text(start);
     return is_begun ? continued(request, directory, base, log)
                     : started_from(std::move(start), request, directory, log);
   }
@@ -193,7 +197,8 @@ bool require_same_data(const RunStart& start, const std::string& data_sha256, co
     fail(ExitCode::kUsage, "the run there trains on other data: those of " + start.record.data_folder,
          directory.path().string(), remedy(start.state ? start.state_folder.string() : ""));
   const bool is_same = !start.state || start.state_data_sha256 == data_sha256;
-  if (!is_same) log.say("changed: the data are others than the state's; samples are taken from the beginning");
+  if (!is_same)
+    log.say("changed: the data are others than the state's; samples are taken from the beginning");
   return is_same;
 }
 

@@ -20,9 +20,9 @@ struct RunStart {
   std::string state_data_sha256;  // of the data that the state was trained on
 };
 
-// Decides by what lies in the folder and --resume. The newest state that holds is taken; damaged ones and those of
-// other runs are passed over with a line. Throws UserError: kUsage for another model or recipe than the run's,
-// kModel where a state that was named, or every state, is damaged.
+// Decides by what lies in the folder and --resume. The newest state that holds is taken; damaged ones and
+// those of other runs are passed over with a line. Throws UserError: kUsage for another model or recipe than
+// the run's, kModel where a state that was named, or every state, is damaged.
 RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog& log);
 
 // To be called when the data are known: they are part of the recipe too. Whether they are those of the state.

@@ -61,7 +61,8 @@ Samples load_samples(const TrainRequest& request, const PreparedData& data, cons
 // --resume with an adapter that has no state beside it, another program's: as --init_adapter.
 void take_weights_alone(TrainRequest& request, RunLog& log) {
   const std::filesystem::path named = request.run.resume;
-  if (named == "auto" || named == "none" || request.lora.full_ft || holds_run_state(named) || !holds_adapter(named))
+  if (named == "auto" || named == "none" || request.lora.full_ft || holds_run_state(named) ||
+      !holds_adapter(named))
     return;
   log.say("notice: " + named.string() +
           " holds no optimizer state: its weights are taken, step and optimizer start anew");
@@ -118,19 +119,19 @@ StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const Run
   const auto& before = start.record.plan;
   const bool is_kept =
       start.state && request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
-  const auto plan = is_kept
-                        ? StepPlan{before.micro_batch_tokens, before.kept_layers}
-                        : make_plan(model,
-                                    {request.train.token_budget(), request.train.gradient_checkpointing,
-                                     std::min(pool * longest, samples.training.tokens()), longest},
-                                    available_memory_bytes());
+  const auto plan = is_kept ? StepPlan{before.micro_batch_tokens, before.kept_layers}
+                            : make_plan(model,
+                                        {request.train.token_budget(), request.train.gradient_checkpointing,
+                                         std::min(pool * longest, samples.training.tokens()), longest},
+                                        available_memory_bytes());
   log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations",
                       plan.micro_batch_tokens, plan.kept_layers, model.config.num_hidden_layers));
   return plan;
 }
 
 // The thread count is part of the plan too, unless the environment sets it.
-ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const StepPlan& step, RunLog& log) {
+ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const StepPlan& step,
+                             RunLog& log) {
   const auto& before = start.record.plan;
   if (start.state && before.threads > 0 && std::getenv("OMP_NUM_THREADS") == nullptr &&
       before.threads <= static_cast<std::int64_t>(std::thread::hardware_concurrency()))
@@ -138,10 +139,11 @@ ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const
   const ExecutionPlan now{step.micro_batch_tokens, step.kept_layers, at::get_num_threads(),
                           kernel_set() + (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32")};
   if (start.state && now != before)
-    log.say(fmt::format("notice: micro_batch_tokens {}, kept layers {}, threads {}, kernels {} before; {}, {}, {}, "
-                        "{} now: the results agree up to rounding, not bit by bit",
-                        before.micro_batch_tokens, before.kept_layers, before.threads, before.kernels,
-                        now.micro_batch_tokens, now.kept_layers, now.threads, now.kernels));
+    log.say(fmt::format(
+        "notice: micro_batch_tokens {}, kept layers {}, threads {}, kernels {} before; {}, {}, {}, "
+        "{} now: the results agree up to rounding, not bit by bit",
+        before.micro_batch_tokens, before.kept_layers, before.threads, before.kernels, now.micro_batch_tokens,
+        now.kept_layers, now.threads, now.kernels));
   return now;
 }
 
@@ -161,7 +163,8 @@ SaveFormats save_formats(const CausalLm& model, const TrainRequest& request, std
     };
     std::set<std::string> alone = {"manifest.json"};
     for (const auto& file : tokenizer_files(base)) alone.insert(file.filename().string());
-    return {write_checkpoint, write_state, [alone](const std::string& name) { return alone.count(name) == 0; }};
+    return {write_checkpoint, write_state,
+            [alone](const std::string& name) { return alone.count(name) == 0; }};
   }
   const auto dtype = model.precision.base.value_or(model.stored_dtype());
   const auto write_checkpoint = [=](const RunState& state, const std::filesystem::path& to) {
@@ -179,8 +182,8 @@ SaveFormats save_formats(const CausalLm& model, const TrainRequest& request, std
 }
 
 // What the states and checkpoints that stay take together, one more being written.
-void require_space_for_states(const CausalLm& model, const TrainRequest& request, const RunDirectory& directory,
-                              RunLog& log) {
+void require_space_for_states(const CausalLm& model, const TrainRequest& request,
+                              const RunDirectory& directory, RunLog& log) {
   std::int64_t trained = 0;
   for (const auto* parameter : model.parameters()) trained += parameter->value.numel();
   const auto state = trained * 3 * 4;  // float32: weights and two moments
@@ -194,10 +197,13 @@ void require_space_for_states(const CausalLm& model, const TrainRequest& request
   }
 }
 
-void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, const std::filesystem::path& run) {
+void open_log(RunLog& log, const TrainRequest& request, const RunStart& start,
+              const std::filesystem::path& run) {
   RunLogFiles files{run};
   if (request.run.reporters().count("tensorboard") != 0)
-    files.tensorboard = request.run.logging_dir ? std::filesystem::path(*request.run.logging_dir) / run.filename() : run / "logs";
+    files.tensorboard = request.run.logging_dir
+                            ? std::filesystem::path(*request.run.logging_dir) / run.filename()
+                            : run / "logs";
   if (start.state)
     files.history = start.state->trainer_state.value("log_history", Json::array());
   else if (start.continues)
@@ -205,10 +211,10 @@ void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, c
   log.open(files);
   if (start.state) return;
   log.text("args", "```json\n" + start.record.options.dump(2) + "\n```");
-  log.text("model_config", "```json\n" +
-                               read_file(std::filesystem::path(request.model.hf_model_id) / "config.json",
-                                         ExitCode::kModel) +
-                               "\n```");
+  log.text("model_config",
+           "```json\n" +
+               read_file(std::filesystem::path(request.model.hf_model_id) / "config.json", ExitCode::kModel) +
+               "\n```");
 }
 
 }  // namespace
@@ -260,10 +266,10 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
                             [&](const std::string& line) { log.say(line); });
 
   Saver saver(directory, save_formats(model, request, shape, log), request.run.save_total_limit);
-  Trainer trainer({model, samples.training, samples.validation, request.train,
-                   total_steps(request, samples.training), request.run.save_steps, plan, directory.path(), run_record,
-                   [&] { reporters.poll(); }},
-                  saver, log);
+  Trainer trainer(
+      {model, samples.training, samples.validation, request.train, total_steps(request, samples.training),
+       request.run.save_steps, plan, directory.path(), run_record, [&] { reporters.poll(); }},
+      saver, log);
   if (start.state) {
     trainer.resume(*start.state, start.state_folder);
     if (!same_data) trainer.restart_data();

@@ -32,18 +32,21 @@ struct RunOptions {
     field("results_dir", c.results_dir, "A run lives in <results_dir>/<run_name>.", free);
     field("run_name", c.run_name, "Default: the model folder's name.", free);
     field("new_run", c.new_run, "Where a run of this name lies there already, take <run_name>-2.", free);
-    field("resume", c.resume,
-          "auto goes on with the run that lies there, from its newest state that holds; none never does; the "
-          "path of a state (resume/step-<step> or checkpoint-<step>) goes on from that one, also with another "
-          "recipe.",
-          free);
-    field("save_steps", c.save_steps,
-          "Save a state to resume from every so many steps, and at the end; the newest two stay. 0: at the end "
-          "and on a signal alone.",
-          FieldTraits{.minimum = 0, .may_differ = true});
+    field(
+        "resume", c.resume,
+        "auto goes on with the run that lies there, from its newest state that holds; none never does; the "
+        "path of a state (resume/step-<step> or checkpoint-<step>) goes on from that one, also with another "
+        "recipe.",
+        free);
+    field(
+        "save_steps", c.save_steps,
+        "Save a state to resume from every so many steps, and at the end; the newest two stay. 0: at the end "
+        "and on a signal alone.",
+        FieldTraits{.minimum = 0, .may_differ = true});
     field("save_total_limit", c.save_total_limit, "How many checkpoints stay; the best always does.",
           FieldTraits{.minimum = 1, .may_differ = true});
-    field("logging_dir", c.logging_dir, "TensorBoard files go to <logging_dir>/<run_name>. Default: <run>/logs.", free);
+    field("logging_dir", c.logging_dir,
+          "TensorBoard files go to <logging_dir>/<run_name>. Default: <run>/logs.", free);
     field("report_to", c.report_to,
           "Who gets the metrics beside log.jsonl: tensorboard, wandb, mlflow, separated by commas, or none.",
           free);

@@ -8,7 +8,8 @@ namespace anneal {
 namespace {
 
 // Field numbers of event.proto, summary.proto and tensor.proto.
-constexpr int kEventWallTime = 1, kEventStep = 2, kEventFileVersion = 3, kEventSummary = 5, kEventSessionLog = 7;
+constexpr int kEventWallTime = 1, kEventStep = 2, kEventFileVersion = 3, kEventSummary = 5,
+              kEventSessionLog = 7;
 constexpr int kSessionStatus = 1;
 constexpr int kSessionStart = 1;
 constexpr int kSummaryValue = 1;
@@ -34,7 +35,9 @@ std::string varint(std::uint64_t value) {
   return bytes + static_cast<char>(value);
 }
 
-std::string key(int field, int wire_type) { return varint(static_cast<std::uint64_t>(field) << 3 | wire_type); }
+std::string key(int field, int wire_type) {
+  return varint(static_cast<std::uint64_t>(field) << 3 | wire_type);
+}
 std::string number(int field, std::int64_t value) {
   return key(field, kVarint) + varint(static_cast<std::uint64_t>(value));
 }
@@ -44,7 +47,8 @@ std::string message(int field, std::string_view bytes) {
 
 std::string framed(std::string_view event) {
   const auto length = little_endian(static_cast<std::uint64_t>(event.size()));
-  return length + little_endian(masked_crc32c(length)) + std::string(event) + little_endian(masked_crc32c(event));
+  return length + little_endian(masked_crc32c(length)) + std::string(event) +
+         little_endian(masked_crc32c(event));
 }
 
 std::string event_at(double wall_time, std::int64_t step) {
@@ -82,13 +86,15 @@ std::string scalars_record(double wall_time, std::int64_t step,
                            const std::vector<std::pair<std::string, float>>& scalars) {
   std::string summary;
   for (const auto& [tag, value] : scalars)
-    summary += message(kSummaryValue, message(kValueTag, tag) + key(kValueSimple, kFixed32) + little_endian(value));
+    summary +=
+        message(kSummaryValue, message(kValueTag, tag) + key(kValueSimple, kFixed32) + little_endian(value));
   return framed(event_at(wall_time, step) + message(kEventSummary, summary));
 }
 
 std::string text_record(double wall_time, const std::string& tag, std::string_view text) {
   const auto shape = message(kShapeSize, number(kSizeValue, 1));
-  const auto tensor = number(kTensorType, kTypeString) + message(kTensorShape, shape) + message(kTensorString, text);
+  const auto tensor =
+      number(kTensorType, kTypeString) + message(kTensorShape, shape) + message(kTensorString, text);
   const auto metadata = message(kMetadataPlugin, message(kPluginName, "text"));
   const auto value = message(kValueTag, tag + "/text_summary") + message(kValueTensor, tensor) +
                      message(kValueMetadata, metadata);

@@ -26,7 +26,8 @@ struct ModelOptions {
     field("compute_dtype", c.compute_dtype,
           "What layers multiply in; auto: bf16 where the processor has bf16 instructions.",
           FieldTraits{.choices = {"auto", "bf16", "fp32"}});
-    field("device", c.device, "Where to run.", FieldTraits{.choices = {"auto", "cpu", "cuda"}, .may_differ = true});
+    field("device", c.device, "Where to run.",
+          FieldTraits{.choices = {"auto", "cpu", "cuda"}, .may_differ = true});
     field("engine", c.engine, "Who trains.", FieldTraits{.choices = {"native", "transformers"}});
   }
 

@@ -58,8 +58,8 @@ void AdamW::step(double learning_rate) {
     if (group.values.empty()) continue;
     const std::vector<at::Tensor> counts(group.values.size(),
                                          at::full({}, static_cast<double>(updates_), at::kFloat));
-    at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {},
-                      counts, learning_rate, kBeta1, kBeta2, group.weight_decay, kEpsilon,
+    at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {}, counts,
+                      learning_rate, kBeta1, kBeta2, group.weight_decay, kEpsilon,
                       /*amsgrad=*/false,
                       /*maximize=*/false);
   }

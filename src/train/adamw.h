@@ -21,8 +21,8 @@ class AdamW {
   // Moves the parameters and refreshes their compute copies.
   void step(double learning_rate);
 
-  // What a resumed run needs: in the order of the parameters, float32, the shapes of the parameters; and the number
-  // of updates.
+  // What a resumed run needs: in the order of the parameters, float32, the shapes of the parameters; and the
+  // number of updates.
   const std::vector<at::Tensor>& first_moments() const { return first_moments_; }
   const std::vector<at::Tensor>& second_moments() const { return second_moments_; }
   std::int64_t updates() const { return updates_; }

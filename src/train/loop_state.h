@@ -39,7 +39,7 @@ struct RunLength {
 };
 
 // trainer_state.json with the fields of transformers' TrainerState.
-Json trainer_state_json(const LoopState& state, const TrainOptions& options, const RunLength& length, double epoch,
-                        const Json& log_history);
+Json trainer_state_json(const LoopState& state, const TrainOptions& options, const RunLength& length,
+                        double epoch, const Json& log_history);
 
 }  // namespace anneal

@@ -101,11 +101,12 @@ std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::in
   const auto layers = model.config.num_hidden_layers;
   const auto activations = tokens * (kept_bytes_per_token(model) * (plan.kept_layers + 1) +
                                      recomputed_bytes_per_token(model) * layers);
-  return fmt::format("base weights {}, trained weights with gradients and optimizer {}, activations of {} tokens {}; "
-                     "free {}",
-                     byte_size_text(model.num_parameters() * element_bytes(model)),
-                     byte_size_text(trained * kFloatsOfATrainedWeight * 4), tokens, byte_size_text(activations),
-                     byte_size_text(available_memory_bytes()));
+  return fmt::format(
+      "base weights {}, trained weights with gradients and optimizer {}, activations of {} tokens {}; "
+      "free {}",
+      byte_size_text(model.num_parameters() * element_bytes(model)),
+      byte_size_text(trained * kFloatsOfATrainedWeight * 4), tokens, byte_size_text(activations),
+      byte_size_text(available_memory_bytes()));
 }
 
 StepPlan make_plan(const CausalLm& model, const PlanRequest& request, std::int64_t free_bytes) {

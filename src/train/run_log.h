@@ -14,8 +14,8 @@ namespace anneal {
 struct RunLogFiles {
   std::filesystem::path folder;                      // log.jsonl lies there
   std::optional<std::filesystem::path> tensorboard;  // the folder of its files; none: it is not asked for
-  // Of a run that goes on: the events of the state that it goes on from. What the files hold beyond them is done
-  // again, and is taken away.
+  // Of a run that goes on: the events of the state that it goes on from. What the files hold beyond them is
+  // done again, and is taken away.
   std::optional<Json> history;
 };
 
@@ -27,8 +27,8 @@ class RunLog {
   // To be called before what follows.
   void open(const RunLogFiles& files);
   void text(const std::string& tag, const std::string& text);  // for TensorBoard
-  // One object a line in log.jsonl; values that are not finite become null. What a full disk refuses is kept, and
-  // tried again with the next event.
+  // One object a line in log.jsonl; values that are not finite become null. What a full disk refuses is kept,
+  // and tried again with the next event.
   void event(Json event);
   const Json& history() const { return history_; }
   void sync() const;             // makes the files durable; may be called on any thread

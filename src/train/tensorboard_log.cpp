@@ -34,7 +34,8 @@ fs::path new_file(const fs::path& folder) {
   make_folder(folder, "name another folder with --logging_dir");
   char host[256] = "localhost";
   ::gethostname(host, sizeof host - 1);
-  return folder / (kPrefix + std::to_string(next_second(folder)) + "." + host + "." + std::to_string(::getpid()) + ".0");
+  return folder / (kPrefix + std::to_string(next_second(folder)) + "." + host + "." +
+                   std::to_string(::getpid()) + ".0");
 }
 
 // transformers' rewrite_logs().
@@ -54,7 +55,8 @@ std::string record_of(const Json& event) {
 
 }  // namespace
 
-TensorBoardLog::TensorBoardLog(const fs::path& folder, const std::optional<Json>& history) : file_(new_file(folder)) {
+TensorBoardLog::TensorBoardLog(const fs::path& folder, const std::optional<Json>& history)
+    : file_(new_file(folder)) {
   file_.append(file_version_record(wall_time()));
   if (!history) return;
   // What was said of the last step is said anew: its evaluation may still come.

@@ -10,8 +10,8 @@ namespace anneal {
 
 class TensorBoardLog {
  public:
-  // Begins a new file in `folder`. A run that goes on has a history: the events that hold. Readers forget what
-  // earlier files say of later steps, which the run comes to again.
+  // Begins a new file in `folder`. A run that goes on has a history: the events that hold. Readers forget
+  // what earlier files say of later steps, which the run comes to again.
   TensorBoardLog(const std::filesystem::path& folder, const std::optional<Json>& history);
 
   void add_text(const std::string& tag, std::string_view text);

@@ -79,7 +79,8 @@ struct TrainOptions {
     field("early_stopping_threshold", c.early_stopping_threshold, "An improvement is larger than this.",
           free_at_least_0);
     field("early_stopping_reference", c.early_stopping_reference,
-          "What a gain is measured against: the best loss so far, or (anchor) the one of the last gain that counted.",
+          "What a gain is measured against: the best loss so far, or (anchor) the one of the last gain that "
+          "counted.",
           FieldTraits{.choices = {"best", "anchor"}, .may_differ = true});
     field("seed", c.seed, "Seeds the split, the initial adapter, the order of samples and dropout.",
           at_least_0);

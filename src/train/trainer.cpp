@@ -152,10 +152,12 @@ bool Trainer::is_finite_or_skipped(const StepLoss& loss, double grad_norm,
                                   "\n");
   if (inputs_.options.nan_policy == "stop" || ++state_.skipped_in_a_row > kSkippedInARow) {
     saver_.finish();
-    fail(ExitCode::kNumerical, fmt::format("the loss or the gradients of step {} are not finite", state_.step),
-         path.string(), "lower --learning_rate, look at the rows named there, or give --nan_policy skip");
+    fail(ExitCode::kNumerical,
+         fmt::format("the loss or the gradients of step {} are not finite", state_.step), path.string(),
+         "lower --learning_rate, look at the rows named there, or give --nan_policy skip");
   }
-  log_.say(fmt::format("step {}: loss or gradients are not finite; skipped, see {}", state_.step, path.string()));
+  log_.say(
+      fmt::format("step {}: loss or gradients are not finite; skipped, see {}", state_.step, path.string()));
   return false;
 }
 
@@ -180,8 +182,8 @@ void Trainer::log_step(double grad_norm, double learning_rate) {
   log_.say(
       fmt::format("step {}/{} epoch {:.2f} loss {:.4f} lr {:.2e} grad_norm {:.3f} tok/s {:.0f} limit {:.0f}% "
                   "mem {:.1f}GB left {}",
-                  state_.step, inputs_.total_steps, epoch(), loss, learning_rate, grad_norm, tokens_per_second,
-                  100 * limit_share, memory_gb, time_left()));
+                  state_.step, inputs_.total_steps, epoch(), loss, learning_rate, grad_norm,
+                  tokens_per_second, 100 * limit_share, memory_gb, time_left()));
   log_.event({{"step", state_.step},
               {"epoch", epoch()},
               {"loss", loss},
@@ -239,9 +241,9 @@ bool Trainer::evaluate() {
   const double seconds = seconds_since(start);
   const bool is_best = tracker_.add(state_.step, mean.loss);
   state_.evaluated_step = state_.step;
-  log_.say(fmt::format("eval step {} eval_loss {:.4f} perplexity {:.3f} samples {} tokens {} in {}{}", state_.step,
-                       mean.loss, std::exp(mean.loss), mean.samples, mean.tokens, duration_text(seconds),
-                       is_best ? " best" : ""));
+  log_.say(fmt::format("eval step {} eval_loss {:.4f} perplexity {:.3f} samples {} tokens {} in {}{}",
+                       state_.step, mean.loss, std::exp(mean.loss), mean.samples, mean.tokens,
+                       duration_text(seconds), is_best ? " best" : ""));
   const auto batch = inputs_.options.per_device_eval_batch_size;
   log_.event({{"step", state_.step},
               {"epoch", epoch()},
@@ -260,7 +262,8 @@ bool Trainer::evaluate() {
   }
   if (tracker_.stops())
     log_.say(fmt::format("stopping: {} evaluations without a gain above {}",
-                         tracker_.state().evaluations_without_gain, inputs_.options.early_stopping_threshold));
+                         tracker_.state().evaluations_without_gain,
+                         inputs_.options.early_stopping_threshold));
   return is_best && inputs_.total_steps > 0;
 }
 
@@ -282,8 +285,8 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
   if (copies) state->copy_tensors();
   saver_.start({state, as_checkpoint, as_state});
   if (!copies) saver_.finish();
-  log_.progress(fmt::format("saving step {}; the step waited for {:.0f} ms", state_.step,
-                            1000 * seconds_since(start)));
+  log_.progress(
+      fmt::format("saving step {}; the step waited for {:.0f} ms", state_.step, 1000 * seconds_since(start)));
 }
 
 void Trainer::say_saved() {
@@ -294,7 +297,8 @@ void Trainer::say_saved() {
 Json Trainer::results() const {
   const double seconds = seconds_before_ + seconds_since(start_);
   const auto& best = tracker_.state();
-  const double train_loss = state_.updates > 0 ? state_.total_loss / static_cast<double>(state_.updates) : NAN;
+  const double train_loss =
+      state_.updates > 0 ? state_.total_loss / static_cast<double>(state_.updates) : NAN;
   return {{"epoch", epoch()},
           {"train_loss", train_loss},
           {"train_runtime", seconds},
@@ -349,8 +353,9 @@ void Trainer::shrink_plan() {
          memory_use_text(inputs_.model, plan, longest),
          "a smaller --max_seq_length or --lora_rank, or more memory; the newest state is kept, and the same "
          "command goes on from it");
-  log_.say(fmt::format("out of memory: going on with micro-batches of at most {} tokens, all layers recomputed",
-                       plan.micro_batch_tokens));
+  log_.say(
+      fmt::format("out of memory: going on with micro-batches of at most {} tokens, all layers recomputed",
+                  plan.micro_batch_tokens));
   write_file_atomically(inputs_.folder / kRunRecord, inputs_.run_record(plan));
 }
 

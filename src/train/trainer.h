@@ -34,15 +34,15 @@ class Trainer {
  public:
   Trainer(TrainerInputs inputs, Saver& saver, RunLog& log);
 
-  // Goes on from a saved state, whose weights the model has already. Throws UserError(kModel) for one of another
-  // run.
+  // Goes on from a saved state, whose weights the model has already. Throws UserError(kModel) for one of
+  // another run.
   void resume(const RunState& state, const std::filesystem::path& folder);
   // The samples are others than the state's: they are taken from the beginning.
   void restart_data() { state_.position = {}; }
   std::int64_t best_step() const { return state_.best.best_step; }  // of the state resumed from; 0: none yet
 
-  // kOk, or what a signal asks for; then the state is saved. Throws UserError(kNumerical) where loss or gradients
-  // are not finite and the policy says stop.
+  // kOk, or what a signal asks for; then the state is saved. Throws UserError(kNumerical) where loss or
+  // gradients are not finite and the policy says stop.
   ExitCode run();
 
  private:

@@ -28,8 +28,7 @@ class FindCheckpoint : public testing::Test {
   }
   void save_run(std::initializer_list<std::int64_t> steps) const {
     RunDirectory run(folder_.path(), "run", false);
-    for (const auto step : steps)
-      run.save_checkpoint(step, [&](const fs::path& to) { write_adapter(to); });
+    for (const auto step : steps) run.save_checkpoint(step, [&](const fs::path& to) { write_adapter(to); });
   }
   CheckpointOptions in_run(const std::string& which = "best") const {
     CheckpointOptions options;

@@ -99,8 +99,9 @@ TEST_F(ModelFolder, NeverWritesValuesThatAreNotFinite) {
 TEST_F(ModelFolder, RoundingBeyondTheRangeIsSeen) {
   const auto model = trained();
   model.parameters()[0]->value[0][0] = 3.4e38;  // rounds to infinity in bfloat16
-  expect_user_error(ExitCode::kNumerical, model.parameters()[0]->name,
-                    [&] { write_model_folder(trained_values(model), at::kBFloat16, folder_ / "model", out_); });
+  expect_user_error(ExitCode::kNumerical, model.parameters()[0]->name, [&] {
+    write_model_folder(trained_values(model), at::kBFloat16, folder_ / "model", out_);
+  });
 }
 
 }  // namespace

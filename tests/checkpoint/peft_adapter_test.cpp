@@ -29,7 +29,9 @@ class PeftAdapter : public testing::Test {
       parameter->value.copy_(random_tensor(parameter->value.sizes(), hash_name(parameter->name)));
     return model;
   }
-  void write_adapter() const { write_peft_adapter(trained_values(trained()), shape_, "base/model", adapter_); }
+  void write_adapter() const {
+    write_peft_adapter(trained_values(trained()), shape_, "base/model", adapter_);
+  }
   Json written_config() const { return Json::parse(folder_.read("adapter/adapter_config.json")); }
   Tensors written_tensors() const {
     Tensors tensors;

@@ -119,7 +119,8 @@ TEST_F(RunDirectoryTest, TwoStatesStay) {
     run.rotate(step, 1);
   }
   EXPECT_EQ(names("run/resume"), (Names{"step-10", "step-11"}));
-  EXPECT_EQ(run.states(), (std::vector<fs::path>{folder_ / "run/resume/step-11", folder_ / "run/resume/step-10"}));
+  EXPECT_EQ(run.states(),
+            (std::vector<fs::path>{folder_ / "run/resume/step-11", folder_ / "run/resume/step-10"}));
   EXPECT_EQ(run.newest_step(), 11);
 }
 
@@ -141,15 +142,17 @@ TEST_F(RunDirectoryTest, AnotherRunsFoldersAreLeftAlone) {
     run.save_state(step, write_weights);
     run.rotate(step, 1);
   }
-  EXPECT_EQ(names("run"), (Names{"best", "checkpoint-10", "checkpoint-10.other", "checkpoint-9000", "latest", "resume"}));
+  EXPECT_EQ(names("run"),
+            (Names{"best", "checkpoint-10", "checkpoint-10.other", "checkpoint-9000", "latest", "resume"}));
   EXPECT_EQ(names("run/resume"), (Names{"step-10", "step-10.other", "step-5", "step-9000"}));
   EXPECT_EQ(run.newest_step(), 10);
 }
 
 // Oracle: names by hand: what killed processes leave goes, what people put there stays.
 TEST_F(RunDirectoryTest, TidyTakesLeftoversAway) {
-  for (const char* name : {"checkpoint-9.tmp-12/half", ".trash-checkpoint-8/half", "best.partial.77", "notes.txt",
-                           "resume/step-7.tmp-3-replaced/half", "resume/.trash-step-6/half", "logs/x"})
+  for (const char* name :
+       {"checkpoint-9.tmp-12/half", ".trash-checkpoint-8/half", "best.partial.77", "notes.txt",
+        "resume/step-7.tmp-3-replaced/half", "resume/.trash-step-6/half", "logs/x"})
     folder_.write("run/" + std::string(name), "x");
   RunDirectory run(folder_.path(), "run", false);
   run.tidy();

@@ -35,8 +35,8 @@ TEST(SampleOrder, StepsCutEpochsWithoutMixingThem) {
   EXPECT_EQ(position, (SamplePosition{2, 0}));
 }
 
-// Oracle: the epochs above. A position says all there is to say: another order object goes on from it, with steps
-// of another size too.
+// Oracle: the epochs above. A position says all there is to say: another order object goes on from it, with
+// steps of another size too.
 TEST(SampleOrder, APositionIsAllThatIsNeededToGoOn) {
   SampleOrder before(16257, 10), after(16257, 10);
   SamplePosition position;

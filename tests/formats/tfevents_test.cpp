@@ -22,10 +22,12 @@ TEST(TfEvents, ChecksumOfTheStandard) {
 TEST(TfEvents, ScalarByHand) {
   const auto record = scalars_record(1.5, 300, {{"train/loss", 0.25F}});
   const std::string event =
-      "09000000000000f83f"                                // wall_time, a double
-      "10ac02"                                            // step
-      "2a13"                                              // summary of 19 bytes
-      "0a11" "0a0a747261696e2f6c6f7373" "150000803e";     // value of 17: tag, simple_value
+      "09000000000000f83f"  // wall_time, a double
+      "10ac02"              // step
+      "2a13"                // summary of 19 bytes
+      "0a11"
+      "0a0a747261696e2f6c6f7373"
+      "150000803e";  // value of 17: tag, simple_value
   ASSERT_EQ(record.size(), 8 + 4 + event.size() / 2 + 4);
   EXPECT_EQ(hex(record.substr(0, 8)), "2100000000000000");
   EXPECT_EQ(hex(record.substr(12, event.size() / 2)), event);
@@ -34,7 +36,9 @@ TEST(TfEvents, ScalarByHand) {
 // Oracle: bytes by hand.
 TEST(TfEvents, SessionStartByHand) {
   const auto record = session_start_record(0.0, 7);
-  EXPECT_EQ(hex(record.substr(12, record.size() - 16)), "0900000000000000001007" "3a020801");
+  EXPECT_EQ(hex(record.substr(12, record.size() - 16)),
+            "0900000000000000001007"
+            "3a020801");
 }
 
 }  // namespace

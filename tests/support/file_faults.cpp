@@ -1,7 +1,8 @@
-// A library to preload: calls that change files below FAULT_ROOT are numbered, and the one whose number is FAULT_AT
-// goes wrong as FAULT_KIND says: `kill` (the process is killed before it), `torn` (half of a write is done, then the
-// process is killed), `short` (a write takes half), or the name of an error (ENOSPC, EIO, EROFS), once or, with
-// FAULT_LASTS=1, from then on. FAULT_COUNT names a file that gets the number of calls so far.
+// A library to preload: calls that change files below FAULT_ROOT are numbered, and the one whose number is
+// FAULT_AT goes wrong as FAULT_KIND says: `kill` (the process is killed before it), `torn` (half of a write
+// is done, then the process is killed), `short` (a write takes half), or the name of an error (ENOSPC, EIO,
+// EROFS), once or, with FAULT_LASTS=1, from then on. FAULT_COUNT names a file that gets the number of calls
+// so far.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -29,7 +30,8 @@ std::string setting(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-const std::string root = setting("FAULT_ROOT"), kind = setting("FAULT_KIND"), count_file = setting("FAULT_COUNT");
+const std::string root = setting("FAULT_ROOT"), kind = setting("FAULT_KIND"),
+                  count_file = setting("FAULT_COUNT");
 const long fault_at = std::atol(setting("FAULT_AT").c_str());
 const bool lasts = setting("FAULT_LASTS") == "1";
 std::atomic<long> calls = 0;
@@ -169,8 +171,8 @@ int rename(const char* from, const char* to) {
 
 int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
   if (fails(path_at(to_folder, to))) return -1;
-  return real<int (*)(int, const char*, int, const char*, unsigned)>("renameat2")(from_folder, from, to_folder, to,
-                                                                                  flags);
+  return real<int (*)(int, const char*, int, const char*, unsigned)>("renameat2")(from_folder, from,
+                                                                                  to_folder, to, flags);
 }
 
 int mkdir(const char* path, mode_t mode) {
@@ -184,7 +186,8 @@ int link(const char* from, const char* to) {
 int unlink(const char* path) { return fails(path) ? -1 : real<int (*)(const char*)>("unlink")(path); }
 
 int unlinkat(int folder, const char* path, int flags) {
-  return fails(path_at(folder, path)) ? -1 : real<int (*)(int, const char*, int)>("unlinkat")(folder, path, flags);
+  return fails(path_at(folder, path)) ? -1
+                                      : real<int (*)(int, const char*, int)>("unlinkat")(folder, path, flags);
 }
 
 int remove(const char* path) { return fails(path) ? -1 : real<int (*)(const char*)>("remove")(path); }
