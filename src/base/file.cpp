@@ -156,6 +156,11 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
   file.commit();
 }
 
+bool is_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
 void make_folder(const std::filesystem::path& folder, const std::string& remedy) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);

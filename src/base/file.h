@@ -74,6 +74,9 @@ class AppendFile {
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
+// False where the path cannot be looked at, too: a name that is too long, a loop of links.
+bool is_folder(const std::filesystem::path& path);
+
 // Makes the folder and its parents. Throws UserError(kUsage) with the remedy.
 void make_folder(const std::filesystem::path& folder, const std::string& remedy);
 

@@ -58,7 +58,7 @@ std::string owner_text() {
 std::string default_run_name(const std::string& model_id) {
   std::error_code error;
   std::string name;
-  if (fs::is_directory(model_id)) name = fs::canonical(model_id, error).filename().string();
+  if (is_folder(model_id)) name = fs::canonical(model_id, error).filename().string();
   if (name.empty()) name = model_id;
   std::replace(name.begin(), name.end(), '/', '-');
   for (char& c : name)

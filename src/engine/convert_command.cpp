@@ -63,7 +63,7 @@ Conversion plan_conversion(const ConvertRequest& request) {
   made.merges = made.checkpoint.is_adapter && !request.no_merge;
   if (request.no_merge && !made.checkpoint.is_adapter)
     say("notice: --no_merge has no effect, the checkpoint is no adapter");
-  if (fs::is_directory(request.checkpoint.base_model)) made.base = request.checkpoint.base_model;
+  if (is_folder(request.checkpoint.base_model)) made.base = request.checkpoint.base_model;
   if (made.merges && !made.base)
     fail(ExitCode::kUsage,
          "\"" + request.checkpoint.base_model +

@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <new>
 
 #include "base/json.h"
 #include "base/memory.h"
@@ -12,6 +11,7 @@
 #include "engine/score_command.h"
 #include "engine/test_command.h"
 #include "engine/train_command.h"
+#include "train/resources.h"
 
 namespace anneal {
 namespace {
@@ -38,13 +38,14 @@ int run_engine_command(const char* command, const char* request_text) {
   } catch (const UserError& error) {
     std::fprintf(stderr, "anneal %s: %s\n", command, error.what());
     return static_cast<int>(error.code());
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr,
-                 "anneal %s: out of memory\n  try: a smaller --micro_batch_tokens or --batch_size, or "
-                 "--gradient_checkpointing on\n",
-                 command);
-    return static_cast<int>(ExitCode::kResources);
   } catch (const std::exception& error) {
+    if (is_out_of_memory(error)) {
+      std::fprintf(stderr,
+                   "anneal %s: out of memory\n  try: a smaller --micro_batch_tokens or --batch_size, or "
+                   "--gradient_checkpointing on\n",
+                   command);
+      return static_cast<int>(ExitCode::kResources);
+    }
     std::fprintf(stderr, "anneal %s: internal error: %s\n", command, error.what());
     return static_cast<int>(ExitCode::kInternal);
   }

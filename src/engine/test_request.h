@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "base/file.h"
 #include "checkpoint/checkpoint_options.h"
 #include "eval/bert_score_options.h"
 #include "generate/generate_options.h"
@@ -105,7 +106,7 @@ struct TestRequest {
     checkpoint.validate(problems);
     generate.validate(problems);
     test.validate(problems);
-    if (!checkpoint.base_model.empty() && !std::filesystem::is_directory(checkpoint.base_model))
+    if (!checkpoint.base_model.empty() && !is_folder(checkpoint.base_model))
       problems.push_back(
           {"\"" + checkpoint.base_model + "\" is not a folder, and this version does not download models",
            "--base_model", "download the model and give the path of its folder"});

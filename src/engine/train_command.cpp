@@ -197,10 +197,11 @@ void require_space_for_states(const CausalLm& model, const TrainRequest& request
   }
 }
 
-void open_log(RunLog& log, const TrainRequest& request, const RunStart& start,
+// A run that is done has nothing more to say to TensorBoard.
+void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, bool is_done,
               const std::filesystem::path& run) {
   RunLogFiles files{run};
-  if (request.run.reporters().count("tensorboard") != 0)
+  if (!is_done && request.run.reporters().count("tensorboard") != 0)
     files.tensorboard = request.run.logging_dir
                             ? std::filesystem::path(*request.run.logging_dir) / run.filename()
                             : run / "logs";
@@ -261,14 +262,12 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
     return run_record_text(record);
   };
   write_file_atomically(directory.path() / kRunRecord, run_record(plan));
-  open_log(log, request, start, directory.path());
-  MetricReporters reporters(request.run.reporters(), directory.path(),
-                            [&](const std::string& line) { log.say(line); });
 
+  std::optional<MetricReporters> reporters;  // ends last: it sends what was logged
   Saver saver(directory, save_formats(model, request, shape, log), request.run.save_total_limit);
   Trainer trainer(
       {model, samples.training, samples.validation, request.train, total_steps(request, samples.training),
-       request.run.save_steps, plan, directory.path(), run_record, [&] { reporters.poll(); }},
+       request.run.save_steps, plan, directory.path(), run_record, [&] { reporters->poll(); }},
       saver, log);
   if (start.state) {
     trainer.resume(*start.state, start.state_folder);
@@ -277,6 +276,9 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
     directory.rotate(start.state->step, request.run.save_total_limit);  // a kill may have come before it
     log.say(fmt::format("resuming from {}", start.state_folder.string()));
   }
+  open_log(log, request, start, trainer.is_done(), directory.path());
+  reporters.emplace(request.run.reporters(), directory.path(),
+                    [&](const std::string& line) { log.say(line); });
   return static_cast<int>(trainer.run());
 }
 

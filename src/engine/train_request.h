@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/fields.h"
+#include "base/file.h"
 #include "data/dataset_options.h"
 #include "data/example_options.h"
 #include "models/model_options.h"
@@ -72,7 +73,7 @@ struct RunOptions {
       if (name != "tensorboard" && name != "wandb" && name != "mlflow")
         problems.push_back(
             {"\"" + name + "\" is not known", "--report_to", "give tensorboard, wandb, mlflow or none"});
-    if (resume != "auto" && resume != "none" && !std::filesystem::is_directory(resume))
+    if (resume != "auto" && resume != "none" && !is_folder(resume))
       problems.push_back({"\"" + resume + "\" is not auto, none or a folder", "--resume",
                           "name a run's resume/step-<step> or checkpoint-<step>"});
   }

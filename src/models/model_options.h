@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/fields.h"
+#include "base/file.h"
 
 namespace anneal {
 
@@ -37,7 +38,7 @@ struct ModelOptions {
           {"this version runs on the CPU only", "--device", "leave the flag out, or give --device cpu"});
     if (engine == "transformers")
       problems.push_back({"this version has the native engine only", "--engine", "leave the flag out"});
-    if (!std::filesystem::is_directory(hf_model_id))
+    if (!is_folder(hf_model_id))
       problems.push_back(
           {"\"" + hf_model_id + "\" is not a folder, and this version does not download models",
            "--hf_model_id", "download the model and give the path of its folder"});

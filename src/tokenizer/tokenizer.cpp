@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe_model.h"
@@ -99,7 +100,7 @@ Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(const std::filesystem::path& model_folder) {
   const auto path = model_folder / "tokenizer.json";
-  if (!std::filesystem::is_directory(model_folder))
+  if (!is_folder(model_folder))
     fail(ExitCode::kModel, "there is no such model folder", model_folder.string(),
          "give the path of a folder that holds tokenizer.json");
   const Json json = read_json_file(path, ExitCode::kModel);

@@ -90,7 +90,10 @@ bool is_out_of_memory(const std::exception& error) {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
       dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr)
     return true;
-  return std::string_view(error.what()).find("DefaultCPUAllocator") != std::string_view::npos;
+  const std::string_view text = error.what();
+  // The second is oneDNN's: its kernels are code that it cannot place.
+  return text.find("DefaultCPUAllocator") != text.npos ||
+         text.find("could not create a primitive") != text.npos;
 }
 
 std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::int64_t longest) {

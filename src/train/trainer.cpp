@@ -70,7 +70,7 @@ std::vector<NamedValue> Trainer::named(const std::vector<at::Tensor>& tensors) c
 }
 
 ExitCode Trainer::run() {
-  if (!state_.results.is_null()) {
+  if (is_done()) {
     log_.say(fmt::format("the run is done: {} steps, {}", state_.step,
                          state_.results.value("stop_reason", std::string())));
     write_results();
@@ -86,7 +86,7 @@ ExitCode Trainer::run() {
     goes_on = settle_step();
   }
   const auto signal = requested_exit();
-  return signal && state_.results.is_null() ? *signal : ExitCode::kOk;
+  return signal && !is_done() ? *signal : ExitCode::kOk;
 }
 
 template <class Work>

@@ -41,6 +41,8 @@ class Trainer {
   void restart_data() { state_.position = {}; }
   std::int64_t best_step() const { return state_.best.best_step; }  // of the state resumed from; 0: none yet
 
+  bool is_done() const { return !state_.results.is_null(); }  // the run resumed from had come to its end
+
   // kOk, or what a signal asks for; then the state is saved. Throws UserError(kNumerical) where loss or
   // gradients are not finite and the policy says stop.
   ExitCode run();

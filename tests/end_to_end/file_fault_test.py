@@ -42,7 +42,7 @@ def assert_equal(run: FaultyRun, outcome: dict, what: str) -> None:
 )
 def test_fails_at_any_call(undisturbed, kind: str, lasts: int):
     run, outcome, calls = undisturbed
-    some = sorted(random.Random(f"{kind}{lasts}").sample(range(1, calls + 1), 6))
+    some = sorted(random.Random(f"{kind}{lasts}").sample(range(1, calls + 1), 4))
     for number in range(1, calls + 1) if FULL else some:
         run.reset()
         what = f"{kind} at call {number}{' and later ones' * lasts}"
@@ -57,6 +57,28 @@ def test_fails_at_any_call(undisturbed, kind: str, lasts: int):
             done = run.start()
             assert done.returncode == OK, f"{what}, then started again: {done.stderr}"
         assert_equal(run, outcome, what)
+
+
+def test_case_40_saves_slower_than_their_interval(undisturbed):
+    """Each save takes longer than the steps up to the next one, which waits for it: nothing is left out."""
+    run, outcome, _ = undisturbed
+    run.reset()
+    done = run.start(at=1, kind="slow", lasts=1)
+    assert done.returncode == OK, done.stderr
+    found = run.outcome()
+    for name, value in outcome.items():
+        assert found[name] == value, f"{name} differs"
+
+
+def test_case_8_saving_fails_three_times(undisturbed):
+    run, outcome, calls = undisturbed
+    run.reset()
+    done = run.start("--max_steps", "7", "--save_steps", "1", at=calls // 2, kind="ENOSPC", lasts=1)
+    assert done.returncode == RESOURCES and "No space left on device" in done.stderr + done.stdout, done.stderr
+    assert "saving failed 3 times in a row" in done.stderr and "could not be saved and is tried again" in done.stdout
+    assert list((run.run / "resume").glob("step-*")), "what was saved stays"
+    assert run.start().returncode == OK
+    assert_equal(run, outcome, "a full disk")
 
 
 def test_a_disk_that_is_full_for_real(undisturbed, tmp_path: Path):

@@ -45,7 +45,7 @@ def finish_and_compare(run: FaultyRun, outcome: dict, what: str) -> None:
 @pytest.mark.parametrize("flags", [(), ("--full_ft",)], ids=["lora", "full_ft"])
 def test_killed_at_calls_on_files(undisturbed, flags):
     run, outcome, calls = undisturbed(*flags)
-    numbers = range(1, calls + 1) if FULL else sorted(random.Random(1 + len(flags)).sample(range(1, calls + 1), 14))
+    numbers = range(1, calls + 1) if FULL else sorted(random.Random(1 + len(flags)).sample(range(1, calls + 1), 9))
     for number in numbers:
         run.reset()
         kind = "torn" if number % 2 else "kill"
@@ -70,7 +70,7 @@ def test_killed_at_random_moments(undisturbed):
     run, outcome, _ = undisturbed()
     choose = random.Random(3)
     kills = 0
-    while kills < (200 if FULL else 8):
+    while kills < (200 if FULL else 5):
         run.reset()
         while run.start_and_kill(choose.uniform(0.05, 1.5)):
             kills += 1

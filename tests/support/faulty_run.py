@@ -39,6 +39,12 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below the folder, but for the lock, which names who looked last."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(folder)): _digest(path) for path in files}
+
+
 class FaultyRun:
     """One work folder: `rows.jsonl`, the prepared data and the results. `start` is one try of the same command."""
 
@@ -50,23 +56,23 @@ class FaultyRun:
         (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (work / "out").mkdir()
 
-    def command(self) -> list[str]:
+    def command(self, *flags: str) -> list[str]:
         return [str(BUILD / "anneal"), "train", "--hf_model_id", str(self.model), "--hfdc_dataset_name", "rows.jsonl",
                 "--hfdc_input_template", "{instruction}\n", "--hfdc_output_template", "{output}", "--data_dir", "out/data",
-                "--results_dir", "out/results", "--run_name", "run", *self.flags]  # fmt: skip
+                "--results_dir", "out/results", "--run_name", "run", *self.flags, *flags]  # fmt: skip
 
     def _environment(self, fault: dict[str, Any]) -> dict[str, str]:
         settings = {f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}
         preload = {"LD_PRELOAD": str(BUILD / "libfile_faults.so"), "FAULT_ROOT": str(self.work / "out")} if fault else {}
         return os.environ | {"OMP_NUM_THREADS": "1"} | preload | settings
 
-    def start(self, **fault: Any) -> subprocess.CompletedProcess[str]:
+    def start(self, *flags: str, **fault: Any) -> subprocess.CompletedProcess[str]:
         """`fault`: at, kind, lasts, count, as tests/support/file_faults.cpp says."""
-        return subprocess.run(self.command(), cwd=self.work, env=self._environment(fault), capture_output=True, text=True,
+        return subprocess.run(self.command(*flags), cwd=self.work, env=self._environment(fault), capture_output=True, text=True,
                               timeout=120)  # fmt: skip
 
-    def popen(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(self.command(), cwd=self.work, env=self._environment({}), stdout=subprocess.PIPE,
+    def popen(self, *flags: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(self.command(*flags), cwd=self.work, env=self._environment({}), stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)  # fmt: skip
 
     def start_and_kill(self, after_seconds: float) -> bool:

@@ -79,6 +79,10 @@ Fate fate_of(const std::string& path) {
   const long number = ++calls;
   note_count(number);
   if (fault_at <= 0 || (lasts ? number < fault_at : number != fault_at)) return Fate::kGoesOn;
+  if (kind == "slow") {
+    ::usleep(20'000);
+    return Fate::kGoesOn;
+  }
   if (kind == "kill") die();
   if (kind == "short") return Fate::kHalf;
   if (kind == "torn") return Fate::kTorn;
