@@ -20,6 +20,7 @@
 #include "data/tokenizer_encoder.h"
 #include "engine/model_samples.h"
 #include "engine/resume.h"
+#include "engine/weight_notes.h"
 #include "nn/kernel_set.h"
 #include "train/metric_reporters.h"
 #include "train/trainer.h"
@@ -197,7 +198,7 @@ void require_space_for_states(const CausalLm& model, const TrainRequest& request
   }
 }
 
-// A run that is done has nothing more to say to TensorBoard.
+// A run that is done has nothing more to say to TensorBoard; one whose log was cut off at its end does.
 void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, bool is_done,
               const std::filesystem::path& run) {
   RunLogFiles files{run};
@@ -237,6 +238,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
                          request.run.new_run);
   log.say("run: " + directory.path().string());
   if (!notice.empty()) log.say(notice);
+  for (const auto& note : weight_notes(model)) log.say(note);
   if (request.train.remove_unused_columns) log.say("notice: --remove_unused_columns has no effect");
   if (request.train.use_liger_kernel) log.say("notice: --use_liger_kernel has no effect");
   auto start = start_run(request, directory, log);
@@ -276,7 +278,8 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
     directory.rotate(start.state->step, request.run.save_total_limit);  // a kill may have come before it
     log.say(fmt::format("resuming from {}", start.state_folder.string()));
   }
-  open_log(log, request, start, trainer.is_done(), directory.path());
+  const bool is_done = trainer.is_done() && std::filesystem::exists(directory.path() / kAllResults);
+  open_log(log, request, start, is_done, directory.path());
   reporters.emplace(request.run.reporters(), directory.path(),
                     [&](const std::string& line) { log.say(line); });
   return static_cast<int>(trainer.run());

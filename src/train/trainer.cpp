@@ -326,8 +326,8 @@ void Trainer::finish(bool is_best) {
     saver_.finish();
     say_saved();
   }
-  write_results();
   log_.require_written();
+  write_results();
   log_.say(fmt::format("done: {} steps in {}", state_.step,
                        duration_text(state_.results["train_runtime"].get<double>())));
 }
@@ -338,7 +338,7 @@ void Trainer::write_results() const {
   for (const auto& event : log_.history())
     if (event.contains("eval_loss")) all.update(event);
   for (const char* key : {"step", "wall_time"}) all.erase(key);
-  write_file_atomically(inputs_.folder / "all_results.json", all.dump(2) + "\n");
+  write_file_atomically(inputs_.folder / kAllResults, all.dump(2) + "\n");
 }
 
 void Trainer::shrink_plan() {

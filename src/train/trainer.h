@@ -16,6 +16,8 @@
 
 namespace anneal {
 
+constexpr const char* kAllResults = "all_results.json";  // written last of all
+
 struct TrainerInputs {
   CausalLm& model;
   const ExampleSet& training;

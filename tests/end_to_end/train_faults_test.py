@@ -105,12 +105,21 @@ def test_case_12_a_shard_that_is_missing_or_cut(tiny, data: Path):
     assert train(model, data).returncode == OK
 
 
+def test_case_12_surplus_tensors_are_said(model: Path, data: Path):
+    path = model / "model.safetensors"
+    save_file(load_file(path) | {"surplus.weight": torch.zeros(2)}, path)
+    done = train(model, data)
+    assert done.returncode == OK and "1 tensors of the base model's files are not used: surplus.weight" in done.stdout
+
+
 def test_case_13_dtypes_of_the_base(model: Path, data: Path):
     path = model / "model.safetensors"
     tensors = load_file(path)
     kinds = [torch.float32, torch.float16, torch.bfloat16]
     save_file({name: tensor.to(kinds[index % 3]) for index, (name, tensor) in enumerate(tensors.items())}, path)
-    assert train(model, data).returncode == OK
+    done = train(model, data)
+    assert done.returncode == OK, done.stderr
+    assert "weights of mixed or half precision" in done.stdout and "F16 held as fp32" in done.stdout
     shutil.rmtree(run_of(data))
     name = "model.layers.0.mlp.up_proj.weight"
     for dtype in (torch.int8, torch.float8_e4m3fn):
