@@ -36,9 +36,9 @@ soak: build
 bench-train: build
 	@.venv/bin/python benchmarks/bench_train.py
 
-# About 2 minutes.
+# About 4 minutes; 15 with VLLM=1, which installs vLLM first (about 8 GB). Once it is there, it is measured each time.
 bench-generate: build
-	@.venv/bin/python benchmarks/bench_generate.py
+	@$(if $(VLLM),tools/setup_vllm &&) .venv/bin/python benchmarks/bench_generate.py
 
 bench-bertscore: build
 	@.venv/bin/python benchmarks/bench_bertscore.py
