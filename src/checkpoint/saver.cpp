@@ -105,7 +105,7 @@ std::string Saver::write(const SaveRequest& request) {
   const auto start = std::chrono::steady_clock::now();
   const auto& state = *request.state;
   require_free_space(directory_.path(),
-                     static_cast<std::int64_t>(kSpare * static_cast<double>(state.bytes())));
+                     static_cast<std::int64_t>(kSpare * static_cast<double>(state.bytes())), "--results_dir");
   std::string names;
   fs::path checkpoint;
   if (request.as_checkpoint) {

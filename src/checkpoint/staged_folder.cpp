@@ -40,14 +40,14 @@ int lock_folder(const fs::path& folder) {
 
 }  // namespace
 
-void require_free_space(const fs::path& folder, std::int64_t bytes) {
+void require_free_space(const fs::path& folder, std::int64_t bytes, const std::string& flag) {
   std::error_code error;
   const auto space = fs::space(folder, error);
   if (error || space.available >= static_cast<std::uintmax_t>(bytes)) return;
   fail(ExitCode::kResources,
        byte_size_text(bytes) + " are needed, " + byte_size_text(static_cast<std::int64_t>(space.available)) +
            " are free",
-       folder.string(), "free disk space, or name a folder on another disk");
+       folder.string(), "free disk space, or name a folder on another disk with " + flag);
 }
 
 void sweep_leftovers(const fs::path& target) {

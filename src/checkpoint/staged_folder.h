@@ -2,11 +2,13 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 namespace anneal {
 
-// Throws UserError(kResources) where the disk of `folder` has less than `bytes` left.
-void require_free_space(const std::filesystem::path& folder, std::int64_t bytes);
+// Throws UserError(kResources) where the disk of `folder` has less than `bytes` left; `flag` names another
+// place.
+void require_free_space(const std::filesystem::path& folder, std::int64_t bytes, const std::string& flag);
 
 // Deletes what processes that were killed have left beside `target`.
 void sweep_leftovers(const std::filesystem::path& target);

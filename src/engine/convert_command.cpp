@@ -235,7 +235,7 @@ void write_output(const Conversion& conversion, const ConvertRequest& request, c
   StagedFolder staged(conversion.output);
   std::int64_t bytes = kSmallFiles + (model != nullptr ? model->bytes() : 0);
   for (const auto& file : copied) bytes += static_cast<std::int64_t>(fs::file_size(file));
-  require_free_space(staged.path(), bytes);
+  require_free_space(staged.path(), bytes, "--output_dir");
   if (model != nullptr) write_model(conversion, request, *model, staged.path());
   for (const auto& file : copied)
     write_file_atomically(staged.path() / file.filename(), read_file(file, ExitCode::kModel));

@@ -110,7 +110,7 @@ std::unique_ptr<StagedFolder> launch_with_adapter(const TestRequest& request, co
   auto copy = std::make_unique<StagedFolder>(place);
   const auto dtype = request.test.dtype == "float32" ? std::optional(at::kFloat) : std::nullopt;
   const ConvertedModel model(tested.base_model, tested.checkpoint.folder, dtype);
-  require_free_space(copy->path(), model.bytes());
+  require_free_space(copy->path(), model.bytes(), "--output_dir");
   console.say(fmt::format("merging the adapter into a copy of {:.1f} GB, deleted at the end",
                           static_cast<double>(model.bytes()) / 1e9));
   model.write(copy->path(), kShardBytes, [](std::size_t, std::int64_t) {});

@@ -191,7 +191,7 @@ void require_space_for_states(const CausalLm& model, const TrainRequest& request
   const auto checkpoint = request.lora.full_ft ? trained * 4 : state;
   const auto wanted = state * (kStatesKept + 1) + checkpoint * (request.run.save_total_limit + 1);
   try {
-    require_free_space(directory.path(), wanted);
+    require_free_space(directory.path(), wanted, "--results_dir");
   } catch (const UserError& error) {
     if (!request.run.force) throw;
     log.say(std::string("warning: ") + error.what());

@@ -65,8 +65,8 @@ TEST_F(StagedFolderTest, LeftoversOfTheDeadAreSwept) {
 // Oracle: the text of the error.
 TEST_F(StagedFolderTest, Refusals) {
   expect_user_error(ExitCode::kResources, "1000000.00 TB are needed",
-                    [&] { require_free_space(folder_.path(), 1'000'000'000'000'000'000); });
-  require_free_space(folder_.path(), 1);
+                    [&] { require_free_space(folder_.path(), 1'000'000'000'000'000'000, "--flag"); });
+  require_free_space(folder_.path(), 1, "--flag");
   folder_.write("file", "");
   expect_user_error(ExitCode::kUsage, "cannot make the folder", [&] { StagedFolder(folder_ / "file/out"); });
 }
