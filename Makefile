@@ -8,7 +8,7 @@ setup:
 build: setup
 	@tools/build release
 
-# At most 25 minutes after set-up: ctest 10 minutes, pytest 15 minutes (tools/test holds the limits).
+# About 15 minutes after set-up on a quiet machine (tools/test holds the limits).
 test: build
 	@tools/test
 

@@ -11,4 +11,7 @@ std::int64_t resident_memory_bytes();   // of this process, now
 // that their pages are made once.
 void keep_freed_memory();
 
+// Where memory has run out: threads and generated code take theirs from the system, not from what is kept.
+void give_back_freed_memory();
+
 }  // namespace anneal

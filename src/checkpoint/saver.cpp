@@ -4,9 +4,13 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <future>
+#include <new>
+#include <system_error>
 
 #include "base/byte_size.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "checkpoint/staged_folder.h"
 
 namespace anneal {
@@ -40,10 +44,16 @@ void Saver::start(SaveRequest request) {
 
 void Saver::launch(std::vector<SaveRequest> requests) {
   unsaved_.clear();
-  in_flight_ = std::async(std::launch::async, [this, requests = std::move(requests)] {
-    at::set_num_threads(1);  // of this thread: the others are the loop's
-    return write_all(requests);
-  });
+  try {
+    in_flight_ = std::async(std::launch::async, [this, requests] {
+      at::set_num_threads(1);  // of this thread: the others are the loop's
+      return write_all(requests);
+    });
+  } catch (const std::system_error&) {  // no memory for a thread: training waits
+    std::promise<Outcome> done;
+    done.set_value(write_all(requests));
+    in_flight_ = done.get_future();
+  }
 }
 
 void Saver::settle() {
@@ -62,8 +72,8 @@ void Saver::settle() {
     fatal_ = UserError(
         ExitCode::kResources,
         {fmt::format("saving failed {} times in a row: {}", kFailuresInARow, problem.problem), problem.where,
-         "free disk space or mend the disk, and run the same command again: it goes on from the "
-         "newest state"});
+         "free disk space or memory, or mend the disk, and run the same command again: it goes on "
+         "from the newest state"});
   else
     lines_.push_back(fmt::format("warning: step {} could not be saved and is tried again: {}: {}",
                                  unsaved_.back().state->step, problem.where, problem.problem));
@@ -92,7 +102,10 @@ Saver::Outcome Saver::write_all(const std::vector<SaveRequest>& requests) {
       continue;
     } catch (const UserError& error) {
       give_up(error);
-    } catch (const std::exception& error) {  // fs::filesystem_error, std::bad_alloc
+    } catch (const std::bad_alloc&) {
+      give_back_freed_memory();  // for the next try
+      give_up(UserError(ExitCode::kResources, {"out of memory", directory_.path().string(), "free memory"}));
+    } catch (const std::exception& error) {  // fs::filesystem_error
       give_up(UserError(ExitCode::kResources, {error.what(), directory_.path().string(), "check the disk"}));
     }
     break;

@@ -269,6 +269,7 @@ bool Trainer::evaluate() {
 
 void Trainer::save(bool as_checkpoint, bool as_state) {
   const auto start = Clock::now();
+  if (is_short_of_memory_) give_back_freed_memory();  // the saver's thread allocates from the system
   state_.best = tracker_.state();
   state_.seconds = seconds_before_ + seconds_since(start_);
   auto state = std::make_shared<RunState>();
@@ -342,6 +343,8 @@ void Trainer::write_results() const {
 }
 
 void Trainer::shrink_plan() {
+  is_short_of_memory_ = true;
+  give_back_freed_memory();
   auto& plan = inputs_.plan;
   const auto longest = std::max(inputs_.training.counts().longest, inputs_.validation.counts().longest);
   if (plan.kept_layers > 0)

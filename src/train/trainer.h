@@ -88,6 +88,7 @@ class Trainer {
   BestTracker tracker_;
   LoopState state_;
   double gemm_rate_ = 0;
+  bool is_short_of_memory_ = false;  // it has run out once
   std::chrono::steady_clock::time_point start_;
   double seconds_before_ = 0, step_seconds_ = 0;  // of earlier sessions; of this one's steps
   std::int64_t steps_here_ = 0;
