@@ -293,6 +293,7 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
 void Trainer::say_saved() {
   inputs_.after_step();
   for (const auto& line : saver_.report()) log_.say(line);
+  for (const auto& [step, folder] : saver_.take_saved()) log_.saved(step, folder);
 }
 
 Json Trainer::results() const {
