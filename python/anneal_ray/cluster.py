@@ -21,7 +21,9 @@ def join_or_start(num_cpus: int | None) -> None:
         raise DriverError(f"--num_cpus: a cluster runs already ({error})", "leave the flag out, or `ray stop` first") from error
     except ConnectionError as error:
         address = os.environ.get("RAY_ADDRESS", "")
-        raise DriverError(f'RAY_ADDRESS is "{address}", and no cluster answers there: {error}', "unset it, or start the cluster", RESOURCES) from error  # fmt: skip
+        problem = f'RAY_ADDRESS is "{address}", and no cluster answers there as it should: {error}'
+        remedy = "unset it, or start the cluster; one that wants a token, as Ray's do by default, wants RAY_AUTH_MODE=token here too"
+        raise DriverError(problem, remedy, RESOURCES) from error
 
 
 @dataclass
@@ -32,6 +34,15 @@ class Share:
 
     def resources(self) -> dict[str, float]:
         return {"CPU": self.cpus_per_worker} | ({"GPU": 1} if self.use_gpu else {})
+
+    def describe(self) -> str:
+        """Such as "2 workers with 1 CPU and 1 GPU each"."""
+        amounts = " and ".join(_counted(amount, kind) for kind, amount in self.resources().items())
+        return f"{_counted(self.num_workers, 'worker')} with {amounts}{' each' if self.num_workers > 1 else ''}"
+
+
+def _counted(number: float, what: str) -> str:
+    return f"{int(number)} {what}{'' if number == 1 else 's'}"
 
 
 def _room(nodes: list[dict[str, float]], resources: dict[str, float]) -> int:
@@ -50,11 +61,9 @@ def choose_share(nodes: list[dict[str, float]], workers: int | None, cpus: int |
         share.cpus_per_worker = max(fitting, default=1)
     room = _room(nodes, share.resources())
     if room < share.num_workers:
-        wanted = " and ".join(f"{int(amount)} {kind}" for kind, amount in share.resources().items())
-        has = ", ".join(f"{int(sum(node.get(kind, 0) for node in nodes))} {kind}" for kind in share.resources())
+        has = " and ".join(_counted(sum(node.get(kind, 0) for node in nodes), kind) for kind in share.resources())
         raise DriverError(
-            f"--num_workers {share.num_workers} asks for {share.num_workers} workers with {wanted} each; "
-            f"the cluster has {has}, room for {room}",
+            f"asked for: {share.describe()}; the cluster has {has}, room for {_counted(room, 'worker')}",
             "fewer --num_workers or --cpus_per_worker, or a larger cluster",
             RESOURCES,
         )

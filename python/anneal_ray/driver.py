@@ -70,7 +70,7 @@ def _run(config: Any, program: str, arguments: list[str]) -> int:
     workers = options.num_workers or (settings["num_workers"] if settings["num_workers"] != 1 else None)
     share = choose_share(living_nodes(), workers, options.cpus_per_worker, settings["device"])
     job = _make_job(program, edited, arguments, settings, options, share)
-    return _follow(job, _trainer(job, options, share, settings["max_failures"]))
+    return _follow(job, share, _trainer(job, options, share, settings["max_failures"]))
 
 
 def _program_defaults(program: str) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class _Signals:
         partial.replace(self._stop_file)
 
 
-def _follow(job: Job, trainer: DataParallelTrainer) -> int:
+def _follow(job: Job, share: Share, trainer: DataParallelTrainer) -> int:
     """Runs the trainer, and shows what rank 0 says."""
     outcome: dict[str, Any] = {}
 
@@ -192,8 +192,7 @@ def _follow(job: Job, trainer: DataParallelTrainer) -> int:
         except BaseException as error:  # told by the main thread
             outcome["error"] = error
 
-    print(f"ray: {trainer.scaling_config.num_workers} workers with {job.cpus_per_worker} CPU"
-          f"{' and 1 GPU' if job.use_gpu else ''} each; Ray's files are in {job.folder.parent}", flush=True)  # fmt: skip
+    print(f"ray: {share.describe()}; Ray's files are in {job.folder.parent}", flush=True)
     signals = _Signals(job)
     files = [_FollowedFile(job.output_file(0), sys.stdout.buffer), _FollowedFile(job.error_file(0), sys.stderr.buffer)]
     fitting = threading.Thread(target=fit, daemon=True)  # not in the main thread, where Ray would take the signals

@@ -22,18 +22,19 @@ POLL_SECONDS = 0.2
 
 def train_worker(config: dict[str, Any]) -> None:
     job: Job = config["job"]
-    require_shared_folder(job, ray.train.get_context().get_world_rank(), job.shared_folder_timeout)
     rank = ray.train.get_context().get_world_rank()
+    require_shared_folder(job, rank, job.shared_folder_timeout)
     meeting = broadcast_from_rank_zero(_meeting_point(job) if rank == 0 else None)
     if rank == 0:
         _say_restart(job)
     child = Child(job, rank, _environment(job, meeting))
     for event in child.reports():
         _forward(event, rank, meeting["token"])
-    code = exit_code(child.wait())
+    ended = child.wait()
+    code = exit_code(ended)
     if code == 0 or (code in (INTERRUPTED, TERMINATED) and job.stop_file.exists()):
         return
-    raise WorkerFailed(rank, _node(), code, end_text(child.wait()), child.last_lines())
+    raise WorkerFailed(rank, _node(), code, end_text(ended), child.last_lines())
 
 
 def require_shared_folder(job: Job, rank: int, timeout: float) -> None:

@@ -1,5 +1,6 @@
 """Runs of ray_train_sft.py on the real Ray, each cluster in a temporary folder of its own."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -42,6 +43,8 @@ def ray_environment(folder: Path) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
         "RAY_TMPDIR": str(folder),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": hashlib.sha256(str(folder).encode()).hexdigest(),
         "OMP_NUM_THREADS": "1",
     }
 

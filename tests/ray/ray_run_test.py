@@ -1,0 +1,181 @@
+"""Oracle: the same run without Ray and without disturbance: equal weights, log, scalars and results, bit for bit."""
+
+import json
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.faulty_run import FaultyRun, digests
+from support.program import BUILD, ROOT, assert_refused, evals_of
+from support.ray_run import RayRun, cluster_folder, wait_until
+
+OK, USAGE, DATA, RESOURCES, TERMINATED = 0, 2, 3, 6, 143
+SAME = ("tensors", "log", "states", "scalars", "results", "pointers", "leftovers")
+# Long enough to be disturbed, with few reports.
+LONG = ("--max_steps", "600", "--save_steps", "50", "--eval_steps", "300", "--logging_steps", "100")
+
+
+@pytest.fixture(scope="module")
+def model(tiny) -> Path:
+    return tiny("llama")[0]
+
+
+def undisturbed(folder: Path, model: Path, *flags: str) -> dict:
+    run = FaultyRun(folder, model, *flags)
+    assert run.start().returncode == OK
+    return run.outcome()
+
+
+def assert_same(run: FaultyRun, outcome: dict) -> None:
+    found = run.outcome()
+    for name in SAME:
+        assert found[name] == outcome[name], f"{name} differs"
+
+
+def snapshot(run: RayRun) -> list[dict]:
+    """What Ray keeps of a run: the pointers and their metrics."""
+    return json.loads((run.storage() / "checkpoint_manager_snapshot.json").read_text())["checkpoint_results"]
+
+
+def pointed_at(run: RayRun) -> list[str]:
+    files = sorted(run.storage().glob("*/rank-0.json"), key=lambda path: path.stat().st_mtime_ns)
+    return [json.loads(path.read_text())["path"] for path in files]
+
+
+def test_a_whole_run_on_a_local_ray(model: Path, tmp_path: Path):
+    outcome = undisturbed(tmp_path / "plain", model)
+    with cluster_folder() as folder:
+        run = RayRun(tmp_path / "ray", model, folder)
+        done = run.start()
+        assert done.returncode == OK, done.stderr
+    assert_same(run, outcome)
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"ray: 1 worker with \d+ CPUs?; Ray's files are in .*/out/results/.ray/run-[0-9a-f]{8}", lines[0])
+    assert sum(line.startswith("step ") for line in lines) == 7 and sum(line.startswith("eval step") for line in lines) == 4
+    result = json.loads(lines[-1].removeprefix("ray: result "))
+    best = json.loads((run.run / "all_results.json").read_text())
+    assert result["step"] == 7 and result["eval_loss"] == best["eval_loss"] and result["train_loss"] == best["train_loss"]
+    # Ray keeps two pointers, our rotation the folders.
+    assert pointed_at(run) == [str(run.run / "checkpoint-7"), str(run.run / "resume" / "step-7")]
+    assert len(snapshot(run)) == 2
+    assert done.stderr == ""
+
+
+def test_a_running_cluster_is_found_and_runs_do_not_touch_each_other(cluster: Path, model: Path, tmp_path: Path):
+    run = RayRun(tmp_path / "ray", model, cluster)
+    other = run.popen("--run_name", "other")
+    assert run.start().returncode == OK
+    assert other.wait() == OK, run.said()
+    first = digests(run.run)
+    again = run.start("--new_run")
+    assert again.returncode == OK and (run.run.parent / "run-2" / "best").exists()
+    assert digests(run.run) == first
+    assert {path.name.rpartition("-")[0] for path in (run.run.parent / ".ray").iterdir()} == {"run", "other"}
+    adapters = [json.loads((run.run.parent / name / "all_results.json").read_text())["train_loss"] for name in ("run", "other", "run-2")]
+    assert adapters[0] == adapters[1] == adapters[2]
+
+
+def test_the_cluster_of_ray_address_is_joined(cluster: Path, model: Path, tmp_path: Path):
+    with cluster_folder() as nowhere:
+        run = RayRun(tmp_path / "ray", model, cluster)
+        address = (cluster / "ray_current_cluster").read_text().strip()
+        run.environment |= {"RAY_TMPDIR": str(nowhere), "RAY_ADDRESS": address}
+        done = run.start("--num_cpus", "2")
+        assert_refused(done, USAGE, "--num_cpus", "a cluster runs already")
+        done = run.start("--max_steps", "0")
+        assert done.returncode == OK and "eval step 0" in done.stdout, done.stderr
+
+
+def test_asking_for_more_than_there_is_ends_at_once(cluster: Path, model: Path, tmp_path: Path):
+    run = RayRun(tmp_path / "ray", model, cluster)
+    assert_refused(run.start("--num_workers", "3"), RESOURCES, "3 workers with 1 CPU each", "the cluster has 2 CPUs")
+    assert_refused(run.start("--cpus_per_worker=5"), RESOURCES, "1 worker with 5 CPUs", "the cluster has 2 CPUs")
+    assert not (run.work / "out" / "results").exists()
+
+
+def test_mistakes_are_told_before_ray_is_started(model: Path, tmp_path: Path):
+    with cluster_folder() as folder:
+        run = RayRun(tmp_path / "ray", model, folder)
+        assert_refused(run.start("--lerning_rate", "1"), USAGE, "--lerning_rate", "did you mean --learning_rate?")
+        assert_refused(run.start("--num_workers", "none"), USAGE, "--num_workers", "none")
+        assert list(folder.iterdir()) == []
+
+
+def test_a_mistake_of_the_data_is_not_tried_again(cluster: Path, model: Path, tmp_path: Path):
+    run = RayRun(tmp_path / "ray", model, cluster)
+    refused = run.start("--hfdc_dataset_name", "away.jsonl")
+    assert_refused(refused, DATA, "away.jsonl", "rank 0 on ", "ended with exit code 3")
+    assert "started again" not in refused.stdout and refused.stderr.count("away.jsonl") == 1
+
+
+def test_a_killed_program_is_started_again_and_goes_on(cluster: Path, model: Path, tmp_path: Path):
+    outcome = undisturbed(tmp_path / "plain", model, *LONG)
+    run = RayRun(tmp_path / "ray", model, cluster, *LONG)
+    process = run.popen()
+    wait_until(lambda: (run.run / "resume" / "step-100").exists(), "a saved state")
+    os.kill(run.programs()[0], signal.SIGKILL)
+    assert process.wait() == OK, run.said()
+    found = re.search(r"ray: the workers are started again; (.*); the run goes on", run.said())
+    assert found and found[1].startswith(f"Ray's checkpoint is {run.run}/resume/step-"), run.said()
+    resumed = re.search(r"resuming from \S*resume/step-(\d+)", run.said())
+    assert resumed and int(resumed[1]) >= 100
+    assert_same(run, outcome)
+
+
+def test_a_killed_worker_takes_its_program_along(cluster: Path, model: Path, tmp_path: Path):
+    run = RayRun(tmp_path / "ray", model, cluster, *LONG)
+    process = run.popen()
+    wait_until(lambda: (run.run / "resume" / "step-100").exists(), "a saved state")
+    program = run.programs()[0]
+    worker = int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{program}/status").read_text())[1])
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: run.programs().get(0) != program, "the end of the program")
+    assert process.wait() == OK, run.said()
+    assert "started again" in run.said() and re.search(r"resuming from \S*resume/step-\d+", run.said())
+
+
+def test_asked_to_end_the_run_saves_and_the_best_stays(cluster: Path, model: Path, tmp_path: Path):
+    run = RayRun(tmp_path / "ray", model, cluster, "--save_total_limit", "1")
+    assert run.start("--max_steps", "4", "--eval_steps", "4").returncode == OK
+    best = digests(run.run / "checkpoint-4")
+    process = run.popen("--max_steps", "100000", "--eval_steps", "100000", "--logging_steps", "1", "--save_steps", "2")
+    events = lambda: (run.run / "log.jsonl").read_text().splitlines()  # noqa: E731
+    wait_until(lambda: len(events()) > 40, "ten more reports and states")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == TERMINATED, run.said()
+    assert len(evals_of(run.run)) == 1 and (run.run / "best").read_text() == "checkpoint-4\n"
+    assert digests(run.run / "checkpoint-4") == best
+    last = json.loads(events()[-1])["step"]
+    assert (run.run / "resume" / f"step-{last}").exists()
+
+
+@pytest.fixture
+def copied_script(tmp_path: Path) -> Path:
+    """A user's own copy of the scripts; the program is found on PATH."""
+    folder = tmp_path / "own"
+    shutil.copytree(ROOT / "python", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def test_edited_defaults_take_effect(cluster: Path, model: Path, tmp_path: Path, copied_script: Path):
+    config = copied_script / "ray_train_sft.py"
+    config.write_text(config.read_text().replace("max_steps: int = 10000", "max_steps: int = 3"))
+    dataset = copied_script / "dataset_module.py"
+    dataset.write_text(dataset.read_text().replace("train_split_ratio: float = 0.9", "train_split_ratio: float = 0.5"))
+    run = RayRun(tmp_path / "ray", model, cluster)
+    run.script = config
+    run.environment["PATH"] = f"{BUILD}:{run.environment['PATH']}"
+    command = run.command()
+    for flag in ("--max_steps", "--hfdc_train_split_ratio"):
+        at = command.index(flag)
+        del command[at : at + 2]
+    run.command = lambda: command
+    done = run.start()
+    assert done.returncode == OK, done.stderr
+    options = json.loads((run.run / "run_config.json").read_text())["options"]
+    assert options["max_steps"] == 3 and options["hfdc_train_split_ratio"] == 0.5
+    assert "training: 20 samples" in done.stdout and "done: 3 steps" in done.stdout
