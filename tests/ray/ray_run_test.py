@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,9 @@ def test_a_running_cluster_is_found_and_runs_do_not_touch_each_other(cluster: Pa
     assert again.returncode == OK and (run.run.parent / "run-2" / "best").exists()
     assert digests(run.run) == first
     assert {path.name.rpartition("-")[0] for path in (run.run.parent / ".ray").iterdir()} == {"run", "other"}
-    adapters = [json.loads((run.run.parent / name / "all_results.json").read_text())["train_loss"] for name in ("run", "other", "run-2")]
-    assert adapters[0] == adapters[1] == adapters[2]
+    names = ("run", "other", "run-2")
+    losses = {json.loads((run.run.parent / name / "all_results.json").read_text())["train_loss"] for name in names}
+    assert len(losses) == 1
 
 
 def test_the_cluster_of_ray_address_is_joined(cluster: Path, model: Path, tmp_path: Path):
@@ -107,9 +109,9 @@ def test_mistakes_are_told_before_ray_is_started(model: Path, tmp_path: Path):
 
 def test_a_mistake_of_the_data_is_not_tried_again(cluster: Path, model: Path, tmp_path: Path):
     run = RayRun(tmp_path / "ray", model, cluster)
-    refused = run.start("--hfdc_dataset_name", "away.jsonl")
-    assert_refused(refused, DATA, "away.jsonl", "rank 0 on ", "ended with exit code 3")
-    assert "started again" not in refused.stdout and refused.stderr.count("away.jsonl") == 1
+    refused = run.start("--hfdc_output_template", "{nothing}")
+    assert_refused(refused, DATA, "nothing", "rank 0 on ", "ended with exit code 3")
+    assert "started again" not in refused.stdout and refused.stderr.count("try:") == 1
 
 
 def test_a_killed_program_is_started_again_and_goes_on(cluster: Path, model: Path, tmp_path: Path):
@@ -161,21 +163,49 @@ def copied_script(tmp_path: Path) -> Path:
     return folder
 
 
-def test_edited_defaults_take_effect(cluster: Path, model: Path, tmp_path: Path, copied_script: Path):
-    config = copied_script / "ray_train_sft.py"
-    config.write_text(config.read_text().replace("max_steps: int = 10000", "max_steps: int = 3"))
-    dataset = copied_script / "dataset_module.py"
-    dataset.write_text(dataset.read_text().replace("train_split_ratio: float = 0.9", "train_split_ratio: float = 0.5"))
-    run = RayRun(tmp_path / "ray", model, cluster)
-    run.script = config
+def run_of(script: Path, cluster: Path, work: Path) -> RayRun:
+    run = RayRun(work, work, cluster)
+    run.script = script
     run.environment["PATH"] = f"{BUILD}:{run.environment['PATH']}"
-    command = run.command()
-    for flag in ("--max_steps", "--hfdc_train_split_ratio"):
-        at = command.index(flag)
-        del command[at : at + 2]
-    run.command = lambda: command
+    return run
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert text.count(before) == 1, before
+    path.write_text(text.replace(before, after))
+
+
+def test_edited_defaults_take_effect(tmp_path: Path, copied_script: Path, model: Path):
+    edit(copied_script / "ray_train_sft.py", "learning_rate: float = 5e-05", "learning_rate: float = 0.25")
+    edit(copied_script / "ray_train_sft.py", "max_steps: int = 10000", "max_steps: int = 3")
+    edit(copied_script / "dataset_module.py", "val_test_split_ratio: float = 0.5", "val_test_split_ratio: float = 0.75")
+    run = run_of(copied_script / "ray_train_sft.py", tmp_path, tmp_path / "ray")
+    run.command = lambda *flags: [sys.executable, str(run.script), "--print_config", "--hf_model_id", str(model), *flags]
+    resolved = json.loads(run.start("--max_steps", "9").stdout)
+    assert (resolved["learning_rate"], resolved["max_steps"], resolved["hfdc_val_test_split_ratio"]) == (0.25, 9, 0.75)
+    edit(copied_script / "ray_train_sft.py", "max_steps: int = 3", 'max_steps: str = "three"')
+    assert_refused(run.start(), USAGE, "the defaults of Config", '"max_steps": "three" is not a whole number')
+
+
+def test_the_readmes_snippet(cluster: Path, model: Path, tmp_path: Path, copied_script: Path):
+    """As it stands there, but for the names of dataset and columns, and the subset, which a local file has not."""
+    (snippet,) = re.findall(r"```python\n@dataclass\nclass Config:\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names = {"your-org/your-dataset": "rows.jsonl", '"subset-name"': "None", "actual_column_1": "instruction",
+             "actual_column_2": "output", "actual_column_3": "output"}  # fmt: skip
+    for name, real in names.items():
+        assert name in snippet
+        snippet = snippet.replace(name, real)
+    script = copied_script / "ray_train_sft.py"
+    as_it_comes = re.compile(r"    hf_dataset_config: .*?\n    \)\n", re.DOTALL)
+    script.write_text(as_it_comes.sub(lambda _: snippet, script.read_text(), count=1))
+    run = run_of(script, cluster, tmp_path / "ray")
+    run.command = lambda *flags: [sys.executable, str(script), "--hf_model_id", str(model), "--results_dir", "out/results",
+                                  "--run_name", "run", "--max_steps", "2", *flags]  # fmt: skip
     done = run.start()
     assert done.returncode == OK, done.stderr
-    options = json.loads((run.run / "run_config.json").read_text())["options"]
-    assert options["max_steps"] == 3 and options["hfdc_train_split_ratio"] == 0.5
-    assert "training: 20 samples" in done.stdout and "done: 3 steps" in done.stdout
+    rows = run.work / "datasets" / "rows.jsonl" / "default" / "train=90%-val=5%-test=5%" / "training.jsonl"
+    first = json.loads(rows.read_text().splitlines()[0])
+    number = re.search(r"Say (\d+)", first["input"])[1]
+    assert first["input"] == f"Your input format: Say {number}.\nThe number {number}.\n"
+    assert first["output"] == f"Your output format: The number {number}."

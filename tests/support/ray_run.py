@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from support.faulty_run import FaultyRun
@@ -39,6 +39,12 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+def end_all(folder: Path) -> None:
+    for process in processes_of(folder):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
 def ray_environment(folder: Path) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
         "RAY_TMPDIR": str(folder),
@@ -57,8 +63,7 @@ def cluster_folder() -> Iterator[Path]:
         yield folder
         wait_until(lambda: not processes_of(folder), "the end of all processes of Ray")
     finally:
-        for process in processes_of(folder):
-            os.kill(process, signal.SIGKILL)
+        end_all(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -78,6 +83,7 @@ def started_cluster(num_cpus: int) -> Iterator[Path]:
         finally:
             head.terminate()
             head.wait()
+            end_all(folder)  # its raylet waits for half a minute where jobs have run
 
 
 class RayRun(FaultyRun):
@@ -113,7 +119,7 @@ class RayRun(FaultyRun):
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 words = (process / "cmdline").read_bytes().split(b"\0")
-                if not words[0].endswith(b"/anneal") or os.readlink(process / "cwd") != str(self.work):
+                if not any(word.endswith(b"/anneal") for word in words[:2]) or os.readlink(process / "cwd") != str(self.work):
                     continue
                 variables = dict(entry.split(b"=", 1) for entry in (process / "environ").read_bytes().split(b"\0") if b"=" in entry)
                 if b"RANK" in variables:
