@@ -47,9 +47,9 @@ class Config:
     allow_missing_targets: bool = False
     # Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha and targets count.
     init_adapter: Optional[str] = None
-    # Scale by alpha / sqrt(rank). Not in this version yet.
+    # Scale by alpha / sqrt(rank).
     use_rslora: bool = False
-    # Weight-decomposed LoRA. Not in this version yet.
+    # Weight-decomposed LoRA.
     use_dora: bool = False
     # The folder of training.jsonl, validation.jsonl and test.jsonl. Files that lie there are used; default: a folder under
     # datasets/ named after dataset, config and ratios.
@@ -131,11 +131,11 @@ class Config:
     remove_unused_columns: bool = False
     # Accepted for the sake of other tools' command lines; no effect.
     use_liger_kernel: bool = False
-    # Processes that train together. Not in this version yet.
+    # Processes that train together.
     num_workers: int = 1
-    # What the processes split. Not in this version yet.
+    # What the processes split.
     sharding: str = "auto"
-    # Restarts after a failure. Not in this version yet.
+    # Restarts after a failure.
     max_failures: int = 2
     # A run lives in <results_dir>/<run_name>.
     results_dir: str = "results"

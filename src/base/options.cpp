@@ -378,16 +378,6 @@ std::string OptionTable::help() const {
   return text;
 }
 
-Json OptionTable::describe() const {
-  Json list = Json::array();
-  for (const auto& option : options_)
-    list.push_back({{"name", option.name},
-                    {"type", option.type},
-                    {"default", option.value()},
-                    {"help", with_notes(option)}});
-  return list;
-}
-
 std::string OptionTable::markdown_rows() const {
   std::string text;
   for (const auto& option : options_) {

@@ -50,7 +50,6 @@ class OptionTable {
 
   Json to_json() const;
   std::string help() const;           // a line or two an option, with the default
-  Json describe() const;              // {"name", "type", "default", "help"} an option, in order
   std::string markdown_rows() const;  // "| `--name` | type | default | help |" an option
 
  private:

@@ -91,7 +91,12 @@ constexpr Command kCommands[] = {
 // For what is made from the options in other languages.
 int print_descriptions() {
   Json all = Json::object();
-  for (const auto& command : kCommands) all[command.name] = command.options().describe();
+  for (const auto& command : kCommands) {
+    const auto table = command.options();
+    for (const auto& option : table.options())
+      all[command.name].push_back(
+          {{"name", option.name}, {"type", option.type}, {"default", option.value()}, {"help", option.help}});
+  }
   std::printf("%s\n", all.dump(2).c_str());
   return 0;
 }
