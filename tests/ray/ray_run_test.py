@@ -66,19 +66,16 @@ def test_a_whole_run_on_a_local_ray(model: Path, tmp_path: Path):
     assert done.stderr == ""
 
 
-def test_a_running_cluster_is_found_and_runs_do_not_touch_each_other(cluster: Path, model: Path, tmp_path: Path):
+def test_two_runs_of_a_model_do_not_touch_each_other(cluster: Path, model: Path, tmp_path: Path):
     run = RayRun(tmp_path / "ray", model, cluster)
-    other = run.popen("--run_name", "other")
     assert run.start().returncode == OK
-    assert other.wait() == OK, run.said()
     first = digests(run.run)
-    again = run.start("--new_run")
-    assert again.returncode == OK and (run.run.parent / "run-2" / "best").exists()
+    again = run.start("--new_run", "--seed", "3", "--data_dir", "out/other")
+    assert again.returncode == OK and "run: out/results/run-2" in again.stdout
     assert digests(run.run) == first
-    assert {path.name.rpartition("-")[0] for path in (run.run.parent / ".ray").iterdir()} == {"run", "other"}
-    names = ("run", "other", "run-2")
-    losses = {json.loads((run.run.parent / name / "all_results.json").read_text())["train_loss"] for name in names}
-    assert len(losses) == 1
+    losses = {json.loads((run.run.parent / name / "all_results.json").read_text())["train_loss"] for name in ("run", "run-2")}
+    assert len(losses) == 2
+    assert [path.name.rpartition("-")[0] for path in (run.run.parent / ".ray").iterdir()] == ["run", "run"]
 
 
 def test_the_cluster_of_ray_address_is_joined(cluster: Path, model: Path, tmp_path: Path):
