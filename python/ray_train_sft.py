@@ -133,7 +133,8 @@ class Config:
     use_liger_kernel: bool = False
     # Processes that train together.
     num_workers: int = 1
-    # What the processes split.
+    # What several processes hold: full, each a part of weights, gradients and optimizer state, gathered layer by layer;
+    # none, each all of them; auto, full where all of them do not fit.
     sharding: str = "auto"
     # Restarts after a failure.
     max_failures: int = 2
@@ -159,6 +160,13 @@ class Config:
     use_wandb: bool = False
     # Start in spite of what the checks of samples and disk space refuse.
     force: bool = False
+    # Seconds in which all processes have to be there at the start.
+    rendezvous_timeout: int = 600
+    # A process that has given no sign of life for so many seconds is lost: the others end.
+    heartbeat_timeout: int = 15
+    # A process that has made no progress for so many seconds ends, and says where it stood; before the first step four times
+    # as many.
+    collective_timeout: int = 1800
     # end: made by tools/make_docs
 
 

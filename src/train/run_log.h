@@ -22,8 +22,15 @@ struct RunLogFiles {
 
 class RunLog {
  public:
-  void say(const std::string& line) { console_.say(line); }
-  void progress(const std::string& line) { console_.progress(line); }
+  // Of several ranks one speaks and writes; the others only keep the history.
+  explicit RunLog(bool speaks = true) : speaks_(speaks) {}
+
+  void say(const std::string& line) {
+    if (speaks_) console_.say(line);
+  }
+  void progress(const std::string& line) {
+    if (speaks_) console_.progress(line);
+  }
 
   // Events go to the program at the other end of this descriptor too, from now on.
   void report_to(std::int64_t descriptor) { stream_.emplace(static_cast<int>(descriptor)); }
@@ -43,6 +50,7 @@ class RunLog {
  private:
   void note_reader(bool is_there);
 
+  bool speaks_;
   Console console_;
   std::optional<AppendFile> file_;
   std::optional<TensorBoardLog> tensorboard_;
