@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import pytest
 
 from support.faulty_run import FaultyRun, digests
 from support.program import BUILD, ROOT, assert_refused, evals_of
+from support.ranks import free_port, rank_environment
 from support.ray_run import RayRun, cluster_folder, wait_until
 
 OK, USAGE, DATA, RESOURCES, TERMINATED = 0, 2, 3, 6, 143
 SAME = ("tensors", "log", "states", "scalars", "results", "pointers", "leftovers")
 # Long enough to be disturbed, with few reports.
-LONG = ("--max_steps", "600", "--save_steps", "50", "--eval_steps", "300", "--logging_steps", "100")
+LONG = ("--max_steps", "300", "--save_steps", "50", "--eval_steps", "150", "--logging_steps", "100")
+TWO = ("--num_workers", "2")
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,14 @@ def model(tiny) -> Path:
 def undisturbed(folder: Path, model: Path, *flags: str) -> dict:
     run = FaultyRun(folder, model, *flags)
     assert run.start().returncode == OK
+    return run.outcome()
+
+
+def undisturbed_pair(folder: Path, model: Path, *flags: str) -> dict:
+    """By two processes, started as torchrun would."""
+    run, port = FaultyRun(folder, model, *flags), free_port()
+    ranks = [subprocess.Popen(run.command(), cwd=run.work, env=rank_environment(rank, 2, port, "pair")) for rank in range(2)]
+    assert [rank.wait() for rank in ranks] == [OK, OK]
     return run.outcome()
 
 
@@ -111,12 +122,12 @@ def test_a_mistake_of_the_data_is_not_tried_again(cluster: Path, model: Path, tm
     assert "started again" not in refused.stdout and refused.stderr.count("try:") == 1
 
 
-def test_a_killed_program_is_started_again_and_goes_on(cluster: Path, model: Path, tmp_path: Path):
-    outcome = undisturbed(tmp_path / "plain", model, *LONG)
-    run = RayRun(tmp_path / "ray", model, cluster, *LONG)
+def test_a_killed_program_of_two_is_started_again_and_goes_on(cluster: Path, model: Path, tmp_path: Path):
+    outcome = undisturbed_pair(tmp_path / "plain", model, *LONG)
+    run = RayRun(tmp_path / "ray", model, cluster, *LONG, *TWO)
     process = run.popen()
     wait_until(lambda: (run.run / "resume" / "step-100").exists(), "a saved state")
-    os.kill(run.programs()[0], signal.SIGKILL)
+    os.kill(run.programs()[1], signal.SIGKILL)
     assert process.wait() == OK, run.said()
     found = re.search(r"ray: the workers are started again; (.*); the run goes on", run.said())
     assert found and found[1].startswith(f"Ray's checkpoint is {run.run}/resume/step-"), run.said()
@@ -138,7 +149,7 @@ def test_a_killed_worker_takes_its_program_along(cluster: Path, model: Path, tmp
 
 
 def test_asked_to_end_the_run_saves_and_the_best_stays(cluster: Path, model: Path, tmp_path: Path):
-    run = RayRun(tmp_path / "ray", model, cluster, "--save_total_limit", "1")
+    run = RayRun(tmp_path / "ray", model, cluster, "--save_total_limit", "1", *TWO)
     assert run.start("--max_steps", "4", "--eval_steps", "4").returncode == OK
     best = digests(run.run / "checkpoint-4")
     process = run.popen("--max_steps", "100000", "--eval_steps", "100000", "--logging_steps", "1", "--save_steps", "2")
