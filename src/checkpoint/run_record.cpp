@@ -1,7 +1,6 @@
 #include "checkpoint/run_record.h"
 
 #include <algorithm>
-#include <random>
 
 #include "base/file.h"
 #include "formats/safetensors.h"
@@ -35,13 +34,6 @@ BaseModelId identify_base_model(const fs::path& folder) {
   return {sha256_hex_of_file(folder / "config.json", ExitCode::kModel),
           sha256_hex_of_file(folder / "tokenizer.json", ExitCode::kModel),
           sha256_hex(weights_sample(folder))};
-}
-
-std::string new_run_id() {
-  std::random_device device;
-  std::string bytes;
-  for (int word = 0; word < 8; ++word) bytes += std::to_string(device()) + " ";
-  return sha256_hex(bytes).substr(0, 32);
 }
 
 std::string run_record_text(const RunRecord& record) {

@@ -33,8 +33,6 @@ struct RunRecord {
   ExecutionPlan plan;
 };
 
-std::string new_run_id();  // 32 hex digits
-
 // The text of run_config.json.
 std::string run_record_text(const RunRecord& record);
 // Throws UserError(kModel) where the folder has none, or one that cannot be read.

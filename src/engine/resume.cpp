@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/options.h"
+#include "base/random_id.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/folder_manifest.h"
 
@@ -156,7 +157,7 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
            directory.path().string(), "give --new_run too: the run goes on in a folder beside it");
     start.continues = true;
   } else {
-    start.record.run_id = new_run_id();
+    start.record.run_id = random_id();
     directory.set_run_id(start.record.run_id);
   }
   directory.tidy();
@@ -184,7 +185,7 @@ RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog&
     return continued(request, directory, base, log);
   }
   RunStart start;
-  start.record.run_id = new_run_id();
+  start.record.run_id = random_id();
   start.record.base = base;
   directory.set_run_id(start.record.run_id);
   directory.tidy();

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "data/dataset_options.h"
 #include "data/example_options.h"
+#include "launch/launch_options.h"
 #include "models/model_options.h"
 #include "nn/lora_options.h"
 #include "train/train_options.h"
@@ -85,6 +86,7 @@ struct TrainRequest {
   DatasetOptions dataset;
   ExampleOptions example;
   TrainOptions train;
+  LaunchOptions launch;
   RunOptions run;
 
   static void fields(auto& c, auto field) {
@@ -93,6 +95,7 @@ struct TrainRequest {
     field("dataset", c.dataset, "Data");
     field("example", c.example, "Samples");
     field("train", c.train, "Training");
+    field("launch", c.launch, "Processes");
     field("run", c.run, "Run");
   }
 
@@ -104,6 +107,7 @@ struct TrainRequest {
     lora.validate(problems);
     dataset.validate(problems);
     train.validate(given, problems);
+    launch.validate(given, problems);
     run.validate(problems);
   }
 };
