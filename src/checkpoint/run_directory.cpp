@@ -67,7 +67,8 @@ std::string default_run_name(const std::string& model_id) {
   return name.empty() ? "run" : name;
 }
 
-RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run) {
+RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run,
+                           const std::string& launch_id) {
   make_folder(results_dir, kOtherFolder);
   path_ = results_dir / run_name;
   for (int number = 2;; ++number) {
@@ -75,7 +76,8 @@ RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_n
     if (owner && !new_run)
       fail(ExitCode::kUsage, "another run is working there (" + *owner + ")", path_.string(),
            "wait for it, or give --run_name another name");
-    if (!owner && !(new_run && has_run())) return;
+    const bool is_anothers = new_run && has_run() && !is_of_launch(path_, launch_id);
+    if (!owner && !is_anothers) return;
     if (!owner) ::close(std::exchange(lock_, -1));
     path_ = results_dir / (run_name + "-" + std::to_string(number));
   }

@@ -19,8 +19,10 @@ class RunDirectory {
   using Write = std::function<void(const std::filesystem::path&)>;
 
   // Takes <results_dir>/<run_name>, or with `new_run` the first of it, <run_name>-2, -3, ... where no run
-  // lies. Throws UserError(kUsage) where another process works there. Holds a lock for as long as it lives.
-  RunDirectory(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run);
+  // lies, or the one that an earlier attempt of this launch has begun. Throws UserError(kUsage) where another
+  // process works there. Holds a lock for as long as it lives.
+  RunDirectory(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run,
+               const std::string& launch_id = "");
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;

@@ -40,6 +40,7 @@ std::string run_record_text(const RunRecord& record) {
   const Json json = {{"version", 1},
                      {"run_id", record.run_id},
                      {"resumed_from", record.resumed_from},
+                     {"launch_id", record.launch_id},
                      {"base_config_sha256", record.base.config_sha256},
                      {"base_tokenizer_sha256", record.base.tokenizer_sha256},
                      {"base_weights_sha256", record.base.weights_sha256},
@@ -75,7 +76,17 @@ RunRecord read_run_record(const fs::path& folder) {
           text(data, "folder"),
           text(data, "sha256"),
           {number(plan, "micro_batch_tokens"), number(plan, "kept_layers"), number(plan, "threads"),
-           text(plan, "kernels")}};
+           text(plan, "kernels")},
+          json.contains("launch_id") ? text(json, "launch_id") : ""};
+}
+
+bool is_of_launch(const fs::path& folder, const std::string& launch_id) {
+  if (launch_id.empty() || !fs::exists(folder / kRunRecord)) return false;
+  try {
+    return read_run_record(folder).launch_id == launch_id;
+  } catch (const UserError&) {
+    return false;
+  }
 }
 
 }  // namespace anneal

@@ -8,7 +8,7 @@
 
 namespace anneal {
 
-bool is_started_by_us() { return std::getenv(kLaunchId) != nullptr; }
+bool is_started_by_us() { return !current_launch_id().empty(); }
 
 bool take_given_rank(const LaunchOptions& options, const std::set<std::string>& given) {
   const auto rank = given_rank(options, given, current_environment());

@@ -139,6 +139,18 @@ RunStart named_state(const TrainRequest& request, const BaseModelId& base) {
   return start;
 }
 
+// Whether the run in the folder was begun from this state before.
+bool is_begun(const RunStart& start, const RunDirectory& directory) {
+  return directory.has_run() && read_run_record(directory.path()).resumed_from == resumed_from_text(start);
+}
+
+// ... and has saved something since. Else it has nothing of its own to go on from.
+bool has_come_further(const RunStart& start, RunDirectory& directory) {
+  if (!is_begun(start, directory)) return false;
+  directory.set_run_id(read_run_record(directory.path()).run_id);
+  return directory.newest_step() > start.state->step;
+}
+
 // The named state is the beginning of a run of its own, or the newest of the run in the folder.
 RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory& directory, RunLog& log) {
   const auto origin_id = start.record.run_id;
@@ -149,7 +161,11 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
            start.state_folder.string(), "give the same value, or --new_run without --resume");
   start.record.resumed_from = resumed_from_text(start);
   start.may_change = true;
-  if (directory.has_run()) {
+  if (is_begun(start, directory)) {
+    start.record.run_id = read_run_record(directory.path()).run_id;
+    directory.set_run_id(start.record.run_id);
+    start.continues = true;
+  } else if (directory.has_run()) {
     directory.set_run_id(origin_id);
     const bool is_other = read_run_record(directory.path()).run_id != origin_id;
     if (is_other || directory.newest_step() > start.state->step)
@@ -167,19 +183,21 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
 
 }  // namespace
 
-RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog& log) {
+RunStart start_run(const TrainRequest& request, RunDirectory& directory, const std::string& launch_id,
+                   RunLog& log) {
   const auto base = identify_base_model(request.model.hf_model_id);
   const auto& resume = request.run.resume;
-  if (resume != "auto" && resume != "none") {
+  const bool is_restart = is_of_launch(directory.path(), launch_id);
+  // What the attempt before has saved may have taken the place of the state that it began with.
+  const bool is_replaced = is_restart && !holds_run_state(resume);
+  if (resume != "auto" && resume != "none" && !is_replaced) {
     auto start = named_state(request, base);
     // The same command again, after the run that it has begun was stopped: that run goes on.
-    const bool is_begun =
-        directory.has_run() && read_run_record(directory.path()).resumed_from == resumed_from_text(start);
-    return is_begun ? continued(request, directory, base, log)
-                    : started_from(std::move(start), request, directory, log);
+    return has_come_further(start, directory) ? continued(request, directory, base, log)
+                                              : started_from(std::move(start), request, directory, log);
   }
   if (directory.has_run()) {
-    if (resume == "none")
+    if (resume == "none" && !is_restart)
       fail(ExitCode::kUsage, "a run lies there already", directory.path().string(),
            "leave out --resume none to go on with it, or give --new_run for a folder beside it");
     return continued(request, directory, base, log);

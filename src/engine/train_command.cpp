@@ -21,6 +21,7 @@
 #include "engine/model_samples.h"
 #include "engine/resume.h"
 #include "engine/weight_notes.h"
+#include "launch/environment.h"
 #include "nn/kernel_set.h"
 #include "train/metric_reporters.h"
 #include "train/trainer.h"
@@ -235,13 +236,13 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
-                         request.run.new_run);
+                         request.run.new_run, current_launch_id());
   log.say("run: " + directory.path().string());
   if (!notice.empty()) log.say(notice);
   for (const auto& note : weight_notes(model)) log.say(note);
   if (request.train.remove_unused_columns) log.say("notice: --remove_unused_columns has no effect");
   if (request.train.use_liger_kernel) log.say("notice: --use_liger_kernel has no effect");
-  auto start = start_run(request, directory, log);
+  auto start = start_run(request, directory, current_launch_id(), log);
   const auto shape = set_up_training(model, request, start, log);
   require_space_for_states(model, request, directory, log);
   const auto data =
@@ -257,6 +258,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   record.options = OptionTable(request).to_json();
   record.data_folder = std::filesystem::absolute(data.folder).string();
   record.data_sha256 = data.data_sha256;
+  record.launch_id = current_launch_id();
   record.plan = execution_plan(model, start, plan, log);
   const auto run_record = [&](const StepPlan& now) {
     record.plan.micro_batch_tokens = now.micro_batch_tokens;

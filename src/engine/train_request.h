@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "data/dataset_options.h"
 #include "data/example_options.h"
+#include "launch/environment.h"
 #include "launch/launch_options.h"
 #include "models/model_options.h"
 #include "nn/lora_options.h"
@@ -74,7 +75,9 @@ struct RunOptions {
       if (name != "tensorboard" && name != "wandb" && name != "mlflow")
         problems.push_back(
             {"\"" + name + "\" is not known", "--report_to", "give tensorboard, wandb, mlflow or none"});
-    if (resume != "auto" && resume != "none" && !is_folder(resume))
+    // A launcher has checked it, and by now the run may have replaced it.
+    const bool is_checked = !current_launch_id().empty();
+    if (resume != "auto" && resume != "none" && !is_checked && !is_folder(resume))
       problems.push_back({"\"" + resume + "\" is not auto, none or a folder", "--resume",
                           "name a run's resume/step-<step> or checkpoint-<step>"});
   }

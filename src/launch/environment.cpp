@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string_view>
 
 namespace anneal {
@@ -20,6 +21,11 @@ std::vector<std::string> to_entries(const Environment& environment) {
   std::vector<std::string> entries;
   for (const auto& [name, value] : environment) entries.push_back(name + "=" + value);
   return entries;
+}
+
+std::string current_launch_id() {
+  const char* id = std::getenv(kLaunchId);
+  return id == nullptr ? "" : id;
 }
 
 }  // namespace anneal

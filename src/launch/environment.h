@@ -24,4 +24,6 @@ constexpr const char* kRunToken = "ANNEAL_RUN_TOKEN";
 // --resume say.
 constexpr const char* kLaunchId = "ANNEAL_LAUNCH_ID";
 
+std::string current_launch_id();  // empty: none
+
 }  // namespace anneal
