@@ -8,7 +8,7 @@
 
 #include "base/random_id.h"
 #include "launch/port_reservation.h"
-#include "launch/rank_environment.h"
+#include "launch/started_rank.h"
 
 namespace anneal {
 namespace {
@@ -74,8 +74,8 @@ class Supervisor {
     std::vector<RankStart> all;
     for (std::int64_t local = 0; local < options_.num_workers; ++local)
       all.push_back({options_.node_rank * options_.num_workers + local, command_,
-                     to_entries(rank_environment(options_, local, meeting,
-                                                 std::thread::hardware_concurrency(), environment_))});
+                     to_entries(started_rank(options_, local, meeting, std::thread::hardware_concurrency(),
+                                             environment_))});
     return all;
   }
 

@@ -1,5 +1,5 @@
 // Oracle: torchrun's meaning of the variables, by hand.
-#include "launch/rank_environment.h"
+#include "launch/started_rank.h"
 
 #include <gmock/gmock.h>
 
@@ -11,9 +11,9 @@ using testing::Pair;
 
 const MeetingPoint kMeeting = {"10.0.0.1", 29500, "secret"};
 
-TEST(RankEnvironment, OfEachRankOfTwoMachines) {
+TEST(StartedRank, OfEachRankOfTwoMachines) {
   const LaunchOptions options{.num_workers = 4, .num_nodes = 2, .node_rank = 1};
-  const auto rank = rank_environment(options, 2, kMeeting, 32, {{"HOME", "/root"}, {"RANK", "9"}});
+  const auto rank = started_rank(options, 2, kMeeting, 32, {{"HOME", "/root"}, {"RANK", "9"}});
   const Environment expected = {{"HOME", "/root"},
                                 {"RANK", "6"},
                                 {"WORLD_SIZE", "8"},
@@ -27,17 +27,17 @@ TEST(RankEnvironment, OfEachRankOfTwoMachines) {
   EXPECT_EQ(rank, expected);
 }
 
-TEST(RankEnvironment, KeepsWhatTheUserHasSet) {
+TEST(StartedRank, KeepsWhatTheUserHasSet) {
   const LaunchOptions options{.num_workers = 4};
   const Environment own = {{"OMP_NUM_THREADS", "3"}, {"ANNEAL_RUN_TOKEN", "mine"}};
-  const auto rank = rank_environment(options, 0, kMeeting, 32, own);
+  const auto rank = started_rank(options, 0, kMeeting, 32, own);
   EXPECT_THAT(rank, Contains(Pair("OMP_NUM_THREADS", "3")));
   EXPECT_THAT(rank, Contains(Pair("ANNEAL_RUN_TOKEN", "mine")));
-  EXPECT_THAT(rank_environment(options, 0, kMeeting, 2, {}), Contains(Pair("OMP_NUM_THREADS", "1")))
+  EXPECT_THAT(started_rank(options, 0, kMeeting, 2, {}), Contains(Pair("OMP_NUM_THREADS", "1")))
       << "more processes than cores";
 }
 
-TEST(RankEnvironment, TheTokenIsTheSameOnEveryMachineOfARun) {
+TEST(StartedRank, TheTokenIsTheSameOnEveryMachineOfARun) {
   LaunchOptions options{
       .num_workers = 2, .num_nodes = 2, .node_rank = 0, .master_addr = "a", .master_port = 1};
   const auto token = shared_token(options);

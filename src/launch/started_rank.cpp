@@ -1,4 +1,4 @@
-#include "launch/rank_environment.h"
+#include "launch/started_rank.h"
 
 #include <fmt/format.h>
 
@@ -14,8 +14,8 @@ std::string shared_token(const LaunchOptions& options) {
       .substr(0, 32);
 }
 
-Environment rank_environment(const LaunchOptions& options, std::int64_t local_rank,
-                             const MeetingPoint& meeting, std::int64_t cores, const Environment& inherited) {
+Environment started_rank(const LaunchOptions& options, std::int64_t local_rank, const MeetingPoint& meeting,
+                         std::int64_t cores, const Environment& inherited) {
   Environment rank = inherited;
   rank[kRank] = std::to_string(options.node_rank * options.num_workers + local_rank);
   rank[kWorldSize] = std::to_string(options.world_size());

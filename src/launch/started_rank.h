@@ -1,4 +1,4 @@
-// What the supervisor of a machine puts into the environment of each rank that it starts.
+// The environment of a rank that the supervisor of its machine starts.
 #pragma once
 #include "launch/environment.h"
 #include "launch/launch_options.h"
@@ -18,7 +18,7 @@ std::string shared_token(const LaunchOptions& options);
 
 // The variables of one rank over those that are there already; a token, a launch id and a number of threads
 // that the user has set stay. `cores`: of this machine.
-Environment rank_environment(const LaunchOptions& options, std::int64_t local_rank,
-                             const MeetingPoint& meeting, std::int64_t cores, const Environment& inherited);
+Environment started_rank(const LaunchOptions& options, std::int64_t local_rank, const MeetingPoint& meeting,
+                         std::int64_t cores, const Environment& inherited);
 
 }  // namespace anneal
