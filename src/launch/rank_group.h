@@ -11,8 +11,9 @@ namespace anneal {
 
 // How long the other ranks have, once one has ended. No rank is asked twice: what is left then is killed.
 struct GroupPatience {
-  // After a failure, or a second request to end. Above the 15 s in which ranks notice that a peer is gone.
-  std::chrono::milliseconds after_failure = std::chrono::seconds(20);
+  // After a failure, or a second request to end. Well above the 15 s and more in which ranks notice that a peer
+  // is gone, so that they can say where they stood.
+  std::chrono::milliseconds after_failure = std::chrono::seconds(30);
   // After a rank that is done or was asked to end: another may still save. As long as a collective may take.
   std::chrono::milliseconds after_end = std::chrono::minutes(30);
 };

@@ -5,9 +5,9 @@
 
 namespace anneal {
 
-// Longer than ranks of another machine may outlive those of this one: they notice within 15 s, and are killed
-// after 20 s more. No new rank may meet one of those.
-constexpr auto kOtherMachinesEnd = std::chrono::seconds(35);
+// Longer than ranks of another machine may outlive those of this one: the first of them notices within 15 s and
+// some, and the others are killed 30 s after that. No new rank may meet one of those.
+constexpr auto kOtherMachinesEnd = std::chrono::seconds(50);
 
 struct SupervisorTimes {
   GroupPatience patience;
