@@ -7,6 +7,11 @@
 #include "launch/supervisor.h"
 
 namespace anneal {
+namespace {
+
+constexpr auto kHeartbeatTimeout = std::chrono::seconds(15);
+
+}  // namespace
 
 bool is_started_by_us() { return !current_launch_id().empty(); }
 
@@ -20,7 +25,7 @@ bool take_given_rank(const LaunchOptions& options, const std::set<std::string>& 
 int launch_ranks(const char* command, std::span<const std::string> arguments, const LaunchOptions& options) {
   std::vector<std::string> words = {std::filesystem::read_symlink("/proc/self/exe").string(), command};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return supervise(words, options);
+  return supervise(words, options, supervisor_times(kHeartbeatTimeout));
 }
 
 }  // namespace anneal

@@ -9,11 +9,9 @@
 
 namespace anneal {
 
-// How long the other ranks have, once one has ended. No rank is asked twice: what is left then is killed.
+// How long the other ranks have, once one has ended. What is left then is killed.
 struct GroupPatience {
-  // After a failure, or a second request to end. Well above the 15 s and more in which ranks notice that a peer
-  // is gone, so that they can say where they stood.
-  std::chrono::milliseconds after_failure = std::chrono::seconds(30);
+  std::chrono::milliseconds after_failure;  // or after a second request to end
   // After a rank that is done or was asked to end: another may still save. As long as a collective may take.
   std::chrono::milliseconds after_end = std::chrono::minutes(30);
 };

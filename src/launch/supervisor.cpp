@@ -60,10 +60,11 @@ class Supervisor {
     const auto cores = std::thread::hardware_concurrency();
     if (options_.num_workers > cores)
       say(fmt::format("warning: {} processes on {} cores: they take turns", options_.num_workers, cores));
-    if (options_.node_rank > 0)
-      say(fmt::format("ranks {} to {} of {}; machine 0 says how the run goes",
-                      options_.node_rank * options_.num_workers,
-                      (options_.node_rank + 1) * options_.num_workers - 1, options_.world_size()));
+    if (options_.node_rank == 0) return;
+    const auto first = options_.node_rank * options_.num_workers, last = first + options_.num_workers - 1;
+    const auto ranks =
+        first == last ? fmt::format("rank {}", first) : fmt::format("ranks {} to {}", first, last);
+    say(fmt::format("{} of {}; machine 0 says how the run goes", ranks, options_.world_size()));
   }
 
   std::vector<RankStart> starts() const {
@@ -109,6 +110,12 @@ class Supervisor {
 };
 
 }  // namespace
+
+SupervisorTimes supervisor_times(std::chrono::seconds heartbeat_timeout) {
+  const auto noticed = heartbeat_timeout + std::chrono::seconds(5);
+  const auto killed = heartbeat_timeout + std::chrono::seconds(15);
+  return {.patience = {.after_failure = killed}, .other_machines_end = noticed + killed};
+}
 
 int supervise(const std::vector<std::string>& command, const LaunchOptions& options,
               const SupervisorTimes& times) {

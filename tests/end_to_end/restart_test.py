@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.faulty_run import FaultyRun
-from support.program import assert_refused
+from support.program import assert_refused, wait_for_line
 
 OK, USAGE = 0, 2
 LONG = ("--max_steps", "60", "--save_steps", "1000", "--eval_steps", "1000", "--logging_steps", "5")
@@ -32,7 +32,7 @@ def run(begun) -> FaultyRun:
 
 def _kill_at(run: FaultyRun, text: str, *flags: str) -> None:
     with run.popen(*flags) as process:
-        assert any(text in line for line in process.stdout), f"ended without {text!r}"
+        wait_for_line(process.stdout, text)
         process.kill()
         process.communicate()
 
