@@ -181,10 +181,8 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
   return start;
 }
 
-}  // namespace
-
-RunStart start_run(const TrainRequest& request, RunDirectory& directory, const std::string& launch_id,
-                   RunLog& log) {
+RunStart chosen_start(const TrainRequest& request, RunDirectory& directory, const std::string& launch_id,
+                      RunLog& log) {
   const auto base = identify_base_model(request.model.hf_model_id);
   const auto& resume = request.run.resume;
   const bool is_restart = is_of_launch(directory.path(), launch_id);
@@ -207,6 +205,15 @@ RunStart start_run(const TrainRequest& request, RunDirectory& directory, const s
   start.record.base = base;
   directory.set_run_id(start.record.run_id);
   directory.tidy();
+  return start;
+}
+
+}  // namespace
+
+RunStart start_run(const TrainRequest& request, RunDirectory& directory, const std::string& launch_id,
+                   RunLog& log) {
+  auto start = chosen_start(request, directory, launch_id, log);
+  start.record.launch_id = launch_id;
   return start;
 }
 

@@ -258,7 +258,6 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   record.options = OptionTable(request).to_json();
   record.data_folder = std::filesystem::absolute(data.folder).string();
   record.data_sha256 = data.data_sha256;
-  record.launch_id = current_launch_id();
   record.plan = execution_plan(model, start, plan, log);
   const auto run_record = [&](const StepPlan& now) {
     record.plan.micro_batch_tokens = now.micro_batch_tokens;
