@@ -18,8 +18,7 @@ struct LaunchOptions {
 
   static void fields(auto& c, auto field) {
     const FieldTraits free{.may_differ = true};
-    field("num_workers", c.num_workers,
-          "Processes of this machine that train together; each gets a share of every step.",
+    field("num_workers", c.num_workers, "Processes of this machine that train together.",
           FieldTraits{.minimum = 1, .may_differ = true});
     field("num_nodes", c.num_nodes,
           "Machines that train together; each is given the same command with its own --node_rank.",
