@@ -71,7 +71,8 @@ int run_train(const char* command, Arguments arguments) {
   return parse_and_run<TrainRequest>(
       command, arguments, [&](TrainRequest& request, const std::set<std::string>& given) {
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)
-          return launch_ranks(command, arguments, request.launch);
+          return launch_ranks(command, arguments, request.launch,
+                              std::chrono::seconds(request.dist.heartbeat_timeout));
         return run_options_in_engine(command, request, given);
       });
 }

@@ -7,12 +7,6 @@
 #include "launch/supervisor.h"
 
 namespace anneal {
-namespace {
-
-constexpr auto kHeartbeatTimeout = std::chrono::seconds(15);
-
-}  // namespace
-
 bool is_started_by_us() { return !current_launch_id().empty(); }
 
 bool take_given_rank(const LaunchOptions& options, const std::set<std::string>& given) {
@@ -22,10 +16,11 @@ bool take_given_rank(const LaunchOptions& options, const std::set<std::string>& 
   return true;
 }
 
-int launch_ranks(const char* command, std::span<const std::string> arguments, const LaunchOptions& options) {
+int launch_ranks(const char* command, std::span<const std::string> arguments, const LaunchOptions& options,
+                 std::chrono::seconds heartbeat_timeout) {
   std::vector<std::string> words = {std::filesystem::read_symlink("/proc/self/exe").string(), command};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return supervise(words, options, supervisor_times(kHeartbeatTimeout));
+  return supervise(words, options, supervisor_times(heartbeat_timeout));
 }
 
 }  // namespace anneal

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "data/dataset_options.h"
 #include "data/example_options.h"
+#include "dist/dist_options.h"
 #include "launch/environment.h"
 #include "launch/launch_options.h"
 #include "models/model_options.h"
@@ -91,6 +92,7 @@ struct TrainRequest {
   TrainOptions train;
   LaunchOptions launch;
   RunOptions run;
+  DistOptions dist;
 
   static void fields(auto& c, auto field) {
     field("model", c.model, "Model");
@@ -100,6 +102,7 @@ struct TrainRequest {
     field("train", c.train, "Training");
     field("launch", c.launch, "Processes");
     field("run", c.run, "Run");
+    field("dist", c.dist, "Several processes");
   }
 
   // Completes what depends on which flags were given, and collects every mistake that can be seen without the

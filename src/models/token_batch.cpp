@@ -37,12 +37,12 @@ TokenBatch make_token_batch(std::span<const SampleView> samples) {
 }
 
 std::vector<std::uint64_t> dropout_row_keys(const TokenBatch& batch, std::uint64_t seed, std::int64_t step,
-                                            std::int64_t first_ordinal) {
+                                            std::span<const std::size_t> ordinals) {
   const auto step_key = mix(mix(seed, hash_name("dropout")), step);
   std::vector<std::uint64_t> keys;
   keys.reserve(batch.tokens());
   for (std::int64_t sample = 0; sample < batch.samples(); ++sample) {
-    const auto sample_key = mix(step_key, first_ordinal + sample);
+    const auto sample_key = mix(step_key, ordinals[sample]);
     const auto length = batch.segment_starts[sample + 1] - batch.segment_starts[sample];
     for (std::int64_t position = 0; position < length; ++position) keys.push_back(mix(sample_key, position));
   }

@@ -36,6 +36,6 @@ TokenBatch make_token_batch(std::span<const SampleView> samples);
 // Keys of the batch's dropout, one a token: functions of (seed, step, ordinal of the sample in the step,
 // position).
 std::vector<std::uint64_t> dropout_row_keys(const TokenBatch& batch, std::uint64_t seed, std::int64_t step,
-                                            std::int64_t first_ordinal);
+                                            std::span<const std::size_t> ordinals);
 
 }  // namespace anneal

@@ -101,8 +101,11 @@ struct TrainOptions {
           "Accepted for the sake of other tools' command lines; no effect.", free);
     field("use_liger_kernel", c.use_liger_kernel,
           "Accepted for the sake of other tools' command lines; no effect.", free);
-    field("sharding", c.sharding, "What the processes split.",
-          FieldTraits{.choices = {"full", "none", "auto"}, .may_differ = true, .later = "several devices"});
+    field(
+        "sharding", c.sharding,
+        "What several processes hold: full, each a part of weights, gradients and optimizer state, gathered "
+        "layer by layer; none, each all of them; auto, full where all of them do not fit.",
+        FieldTraits{.choices = {"full", "none", "auto"}, .may_differ = true});
   }
 
   // The token budget of a micro-batch; unset for auto.

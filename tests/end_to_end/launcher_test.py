@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from support.faulty_run import FaultyRun
 from support.program import assert_refused, steps_of, wait_for_line
-from support.ranks import is_gone, ranks_of, two_nodes, wait_until
+from support.supervised import is_gone, ranks_of, two_nodes, wait_until
 
 FULL = os.environ.get("ANNEAL_TEST_FULL") == "1"
 LEARNING_RATE = 1e-3

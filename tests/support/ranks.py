@@ -1,68 +1,60 @@
-"""Finds the ranks that a supervisor has started, and runs them in network namespaces of their own."""
+"""Trainings by several processes, started as torchrun starts them."""
 
-import contextlib
+import json
 import os
+import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+import uuid
 from pathlib import Path
+from typing import Any
 
-LIMIT_SECONDS = 120
+from support.program import BUILD, write_rows
 
-
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"not within {LIMIT_SECONDS} s: {what}"
-        time.sleep(0.01)
+GLOBAL_BATCH = 8
 
 
-def _environment(pid: int) -> dict[str, str]:
-    """Empty where the process is gone."""
-    try:
-        entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
-    except OSError:
-        return {}
-    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
-def ranks_of(supervisor: int) -> dict[int, int]:
-    """Rank -> process."""
-    children = map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
-    ranks = {pid: _environment(pid).get("RANK") for pid in children}
-    return {int(rank): pid for pid, rank in ranks.items() if rank is not None}
+def rank_environment(rank: int, size: int, port: int, token: str) -> dict[str, str]:
+    variables = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1",
+                 "MASTER_PORT": port, "ANNEAL_RUN_TOKEN": token, "OMP_NUM_THREADS": 1}  # fmt: skip
+    return os.environ | {name: str(value) for name, value in variables.items()}
 
 
-def is_gone(pid: int) -> bool:
-    """Or a zombie, which only waits for whoever inherited it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
+class RankedTraining:
+    """One training on `work`/rows.jsonl, whose steps have the same samples at any number of ranks."""
 
+    def __init__(self, work: Path, model: Path, *flags: Any) -> None:
+        self.work, self.model, self.flags = work, model, list(map(str, flags))
+        rows = [{"input": f"Say {'again ' * (n % 5)}{n}.\n", "output": f"The number {n}." * (1 + n % 3)} for n in range(60)]
+        write_rows(work / "data" / "training.jsonl", rows[:40])
+        write_rows(work / "data" / "validation.jsonl", rows[40:])
 
-@contextlib.contextmanager
-def two_nodes() -> Iterator[tuple[list[str], list[str], str]]:
-    """Two network namespaces joined by a cable: what to put before a command to run it in each, and the first's address.
-    Raises OSError or CalledProcessError where they may not be made."""
-    names = [f"anneal-{os.getpid()}-{number}" for number in (0, 1)]
-    addresses = ("10.99.0.1", "10.99.0.2")
+    def command(self, name: str, size: int, *flags: Any) -> list[str]:
+        return [str(BUILD / "anneal"), "train", "--hf_model_id", str(self.model), "--data_dir", str(self.work / "data"),
+                "--results_dir", str(self.work / "results"), "--run_name", name, "--per_device_train_batch_size", "2",
+                "--gradient_accumulation_steps", str(GLOBAL_BATCH // 2 // size), "--logging_steps", "1",
+                "--early_stopping_patience", "0", *self.flags, *map(str, flags)]  # fmt: skip
 
-    def ip(*words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
+    def popen(self, name: str, size: int, *flags: Any) -> list[subprocess.Popen[str]]:
+        port, token = free_port(), uuid.uuid4().hex
+        environments = [rank_environment(rank, size, port, token) for rank in range(size)]
+        if size == 1:
+            environments = [os.environ | {"OMP_NUM_THREADS": "1"}]
+        return [subprocess.Popen(self.command(name, size, *flags), env=environment, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True) for environment in environments]  # fmt: skip
 
-    made = []
-    try:
-        for name in names:
-            ip("netns", "add", name)
-            made.append(name)
-            ip("-n", name, "link", "set", "lo", "up")
-        ip("link", "add", "cable0", "netns", names[0], "type", "veth", "peer", "name", "cable1", "netns", names[1])
-        for number, name in enumerate(names):
-            ip("-n", name, "address", "add", f"{addresses[number]}/24", "dev", f"cable{number}")
-            ip("-n", name, "link", "set", f"cable{number}", "up")
-        first, second = (["ip", "netns", "exec", name] for name in names)
-        yield first, second, addresses[0]
-    finally:
-        for name in made:
-            subprocess.run(["ip", "netns", "delete", name], check=False)
+    def start(self, name: str, size: int, *flags: Any) -> Path:
+        """Runs to the end, in order; the run's folder."""
+        ranks = self.popen(name, size, *flags)
+        outputs = [rank.communicate(timeout=300) for rank in ranks]
+        assert [rank.returncode for rank in ranks] == [0] * size, outputs
+        return self.work / "results" / name
+
+    def log(self, name: str) -> list[dict[str, float]]:
+        lines = (self.work / "results" / name / "log.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
