@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/options.h"
+#include "base/termination.h"
 #include "commands/engine_loader.h"
 #include "commands/prepare_command.h"
 #include "commands/rank_launcher.h"
@@ -73,6 +74,7 @@ int run_train(const char* command, Arguments arguments) {
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)
           return launch_ranks(command, arguments, request.launch,
                               std::chrono::seconds(request.dist.heartbeat_timeout));
+        leave_on_signals();
         return run_options_in_engine(command, request, given);
       });
 }

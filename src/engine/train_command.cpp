@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "base/termination.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
@@ -277,7 +276,6 @@ PreparedData prepared_data(const TrainRequest& request, ProcessGroup& group, Run
 }  // namespace
 
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
-  leave_on_signals();
   resolve(request.dataset, given);
   const std::filesystem::path folder = request.model.hf_model_id;
   const auto config = read_model_config(folder);
