@@ -20,9 +20,10 @@ namespace {
 
 void write_logits(const CausalLm& model, const SampleView& sample, const std::string& path) {
   const c10::InferenceMode no_autograd;
-  const auto batch = make_token_batch({&sample, 1});
-  const auto logits = all_logits(model, batch);
-  write_safetensors(path, {view_of("ids", batch.ids_N), view_of("logits", logits)});
+  const auto batch = make_token_batch({&sample, 1}, model.device);
+  const auto logits = all_logits(model, batch).cpu();
+  const auto ids = batch.ids_N.cpu();
+  write_safetensors(path, {view_of("ids", ids), view_of("logits", logits)});
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<
       if (end > begin && tokens > budget) break;
       chosen.push_back(samples[order[end]]);
     }
-    const auto batch = make_token_batch(chosen);
+    const auto batch = make_token_batch(chosen, model.device);
     const auto head = language_head(model, run_layers(model, batch), batch, std::nullopt);
     for (std::size_t at = begin; at < end; ++at) {
       auto& score = scores[order[at]];

@@ -1,6 +1,7 @@
 #include "models/causal_lm.h"
 
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <cpuinfo.h>
 
@@ -21,6 +22,11 @@ constexpr DTypePair kDTypePairs[] = {{DType::kFloat32, at::kFloat},     {DType::
 at::ScalarType scalar_type(DType dtype) {
   const auto is_it = [&](const DTypePair& pair) { return pair.file == dtype; };
   return std::find_if(std::begin(kDTypePairs), std::end(kDTypePairs), is_it)->tensor;
+}
+
+// As config.json writes it.
+at::ScalarType dtype_named(const std::string& name) {
+  return name == "bfloat16" ? at::kBFloat16 : name == "float16" ? at::kHalf : at::kFloat;
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -72,29 +78,38 @@ at::Tensor checked_tensor(const SafetensorsFolder& weights, const std::string& n
   return tensor;
 }
 
-CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& model_precision)
+CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& model_precision,
+                   at::Device model_device)
     : config(read_model_config(model_folder)),
       precision(model_precision),
-      folder(model_folder),
-      weights_(std::make_unique<SafetensorsFolder>(model_folder)) {
-  embedding_VE = load_frozen("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
-  stored_dtype_ = scalar_type(weights_->tensor("model.embed_tokens.weight").dtype);
+      device(model_device),
+      folder(model_folder) {
+  if (!device.is_meta()) weights_ = std::make_unique<SafetensorsFolder>(model_folder);
+  stored_dtype_ =
+      stored_tensor("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}).scalar_type();
   if (stored_dtype_ == at::kHalf) stored_dtype_ = at::kFloat;
+  embedding_VE = load_frozen("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
   for (std::int64_t index = 0; index < config.num_hidden_layers; ++index) layers.push_back(load_layer(index));
   norm = load_norm("model.norm", config.hidden_size);
   lm_head.name = "lm_head";
   if (!config.tie_word_embeddings) lm_head = load_linear("lm_head", config.vocab_size, config.hidden_size);
-  inverse_frequency = rope_frequencies(config.head_dim, config.rope_theta, config.rope_scaling);
+  // The same bits on all devices.
+  inverse_frequency = rope_frequencies(config.head_dim, config.rope_theta, config.rope_scaling).to(device);
+}
+
+at::Tensor CausalLm::stored_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {
+  if (device.is_meta()) return at::empty(shape, at::TensorOptions(device).dtype(dtype_named(config.dtype)));
+  return checked_tensor(*weights_, name, shape);
 }
 
 at::Tensor CausalLm::load_frozen(const std::string& name, const std::vector<std::int64_t>& shape) {
-  const auto tensor = checked_tensor(*weights_, name, shape);
-  if (precision.base) return tensor.to(*precision.base);
-  return tensor.scalar_type() == at::kHalf ? tensor.to(at::kFloat) : tensor;
+  const auto tensor = stored_tensor(name, shape);
+  const auto type = tensor.scalar_type() == at::kHalf ? at::kFloat : tensor.scalar_type();
+  return tensor.to(device, precision.base.value_or(type));
 }
 
 NormWeight CausalLm::load_norm(const std::string& name, std::int64_t width) {
-  return {name, checked_tensor(*weights_, name + ".weight", {width}).to(at::kFloat).contiguous()};
+  return {name, stored_tensor(name + ".weight", {width}).to(device, at::kFloat).contiguous()};
 }
 
 Linear CausalLm::load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features) {

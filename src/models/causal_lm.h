@@ -36,11 +36,13 @@ DType dtype_of(at::ScalarType type);
 
 class CausalLm {
  public:
-  // Throws UserError(kModel) that names tensor and file for what is missing or has the wrong shape.
-  CausalLm(const std::filesystem::path& folder, const Precision& precision);
+  // Throws UserError(kModel) that names tensor and file for what is missing or has the wrong shape. On the
+  // meta device config.json is enough: tensors have shapes and no values.
+  CausalLm(const std::filesystem::path& folder, const Precision& precision, at::Device device = at::kCPU);
 
   ModelConfig config;
   Precision precision;
+  at::Device device;  // of every tensor of the model, and of the batches that it takes
   std::filesystem::path folder;
   at::Tensor embedding_VE;
   Parameter* embedding_parameter = nullptr;
@@ -80,6 +82,7 @@ class CausalLm {
   at::ScalarType stored_dtype() const { return stored_dtype_; }
 
  private:
+  at::Tensor stored_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
   at::Tensor load_frozen(const std::string& name, const std::vector<std::int64_t>& shape);
   NormWeight load_norm(const std::string& name, std::int64_t width);
   Linear load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features);

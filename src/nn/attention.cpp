@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nn/element_type.h"
+#include "nn/plain_forms.h"
 #include "nn/tile_gemm.h"
 
 #ifndef ANNEAL_NN_ATTENTION_ARGUMENTS  // this file is compiled once for each SIMD target
@@ -275,7 +276,7 @@ HWY_EXPORT(forward_tasks);
 HWY_EXPORT(backward_tasks);
 
 bool takes_fused_path(const at::Tensor& q_NHD, const at::Tensor& k_NKD) {
-  return q_NHD.is_cpu() && has_fused_attention(q_NHD.scalar_type()) && q_NHD.size(2) % 2 == 0 &&
+  return runs_kernels(q_NHD) && has_fused_attention(q_NHD.scalar_type()) && q_NHD.size(2) % 2 == 0 &&
          q_NHD.size(1) / k_NKD.size(1) <= kTile;
 }
 

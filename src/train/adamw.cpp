@@ -3,17 +3,29 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include "nn/plain_forms.h"
+
 namespace anneal {
 namespace {
 
 constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
 constexpr double kClipEpsilon = 1e-6;  // torch.nn.utils.clip_grad_norm_
+
+// Waits for the device once for all. Of the meta device, which has no values: NaN.
+std::vector<double> on_host(const std::vector<at::Tensor>& scalars) {
+  std::vector<double> values(scalars.size(), NAN);
+  if (scalars.empty() || scalars.front().is_meta()) return values;
+  const auto stacked = at::stack(scalars).cpu();
+  std::copy_n(stacked.const_data_ptr<double>(), values.size(), values.begin());
+  return values;
+}
 
 }  // namespace
 
@@ -25,11 +37,11 @@ bool is_decayed(const std::string& parameter_name) {
 }
 
 double clip_gradients(const std::vector<Parameter*>& parameters, double max_norm) {
+  std::vector<at::Tensor> norms;
+  for (const auto* parameter : parameters)
+    norms.push_back(at::linalg_vector_norm(parameter->gradient, 2, {}, false, at::kDouble));
   double squares = 0;
-  for (const auto* parameter : parameters) {
-    const double norm = at::linalg_vector_norm(parameter->gradient, 2, {}, false, at::kDouble).item<double>();
-    squares += norm * norm;
-  }
+  for (const double norm : on_host(norms)) squares += norm * norm;
   const double norm = std::sqrt(squares);
   const double scale = max_norm / (norm + kClipEpsilon);
   if (max_norm > 0 && std::isfinite(norm) && scale < 1)
@@ -39,6 +51,16 @@ double clip_gradients(const std::vector<Parameter*>& parameters, double max_norm
 
 void zero_gradients(const std::vector<Parameter*>& parameters) {
   for (auto* parameter : parameters) parameter->gradient.zero_();
+}
+
+void plain::adamw(at::Tensor& value, const at::Tensor& gradient, at::Tensor& first_moment,
+                  at::Tensor& second_moment, const AdamWUpdate& update) {
+  const auto count = static_cast<double>(update.count);
+  value.mul_(1 - update.learning_rate * update.weight_decay);
+  first_moment.lerp_(gradient, 1 - kBeta1);
+  second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
+  const auto denominator = second_moment.sqrt().div_(std::sqrt(1 - std::pow(kBeta2, count))).add_(kEpsilon);
+  value.addcdiv_(first_moment, denominator, -update.learning_rate / (1 - std::pow(kBeta1, count)));
 }
 
 AdamW::AdamW(std::vector<Parameter*> parameters, double weight_decay) : parameters_(std::move(parameters)) {
@@ -56,8 +78,15 @@ void AdamW::step(double learning_rate) {
   ++updates_;
   for (auto& group : groups_) {
     if (group.values.empty()) continue;
-    const std::vector<at::Tensor> counts(group.values.size(),
-                                         at::full({}, static_cast<double>(updates_), at::kFloat));
+    const auto& first = group.values.front();
+    if (!first.is_cuda() && !runs_kernels(first)) {
+      for (std::size_t at = 0; at < group.values.size(); ++at)
+        plain::adamw(group.values[at], group.gradients[at], group.first_moments[at], group.second_moments[at],
+                     {learning_rate, group.weight_decay, updates_});
+      continue;
+    }
+    const std::vector<at::Tensor> counts(
+        group.values.size(), at::full({}, static_cast<double>(updates_), first.options().dtype(at::kFloat)));
     at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {}, counts,
                       learning_rate, kBeta1, kBeta2, group.weight_decay, kEpsilon,
                       /*amsgrad=*/false,

@@ -17,7 +17,7 @@ std::int64_t lowest_trained_layer(const CausalLm& model) {
   return index;
 }
 
-double micro_batch(CausalLm& model, const TokenBatch& batch, const std::vector<std::uint64_t>& row_keys,
+double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& row_keys,
                    std::int64_t kept_layers, double gradient_scale) {
   const auto num_layers = static_cast<std::int64_t>(model.layers.size());
   const auto rope = model.rope(batch);
@@ -78,7 +78,8 @@ StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, 
   if (loss.trained_tokens == 0) return loss;
   const auto starts = cut_pool(lengths, plan.micro_batch_tokens);
   for (std::size_t cut = 0; cut + 1 < starts.size(); ++cut) {
-    const auto batch = make_token_batch(std::span(pool).subspan(starts[cut], starts[cut + 1] - starts[cut]));
+    const auto batch =
+        make_token_batch(std::span(pool).subspan(starts[cut], starts[cut + 1] - starts[cut]), model.device);
     const auto keys = dropout_row_keys(batch, seed, dropout_step, static_cast<std::int64_t>(starts[cut]));
     loss.sum_nll +=
         micro_batch(model, batch, keys, plan.kept_layers, 1 / static_cast<double>(loss.trained_tokens));
