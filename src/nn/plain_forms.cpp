@@ -8,7 +8,7 @@
 namespace anneal {
 namespace {
 
-thread_local bool wants_plain_forms = false;
+thread_local bool is_alive = false;
 
 at::Tensor index_select_shape(const at::Tensor& self, std::int64_t dim, const at::Tensor& index) {
   auto sizes = self.sizes().vec();
@@ -18,11 +18,13 @@ at::Tensor index_select_shape(const at::Tensor& self, std::int64_t dim, const at
 
 }  // namespace
 
-bool runs_kernels(const at::Tensor& x) { return x.is_cpu() && !wants_plain_forms; }
+bool runs_kernels(const at::Tensor& x) { return x.is_cpu() && !wants_plain_forms(); }
 
-PlainForms::PlainForms() : before_(std::exchange(wants_plain_forms, true)) {}
+bool wants_plain_forms() { return is_alive; }
 
-PlainForms::~PlainForms() { wants_plain_forms = before_; }
+PlainForms::PlainForms() : before_(std::exchange(is_alive, true)) {}
+
+PlainForms::~PlainForms() { is_alive = before_; }
 
 // Shapes for the meta device, where torch has them in Python alone.
 TORCH_LIBRARY_IMPL(aten, Meta, kernels) { kernels.impl("index_select", index_select_shape); }

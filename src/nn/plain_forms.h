@@ -8,6 +8,8 @@ namespace anneal {
 // True for a tensor of the processor, unless a PlainForms lives.
 bool runs_kernels(const at::Tensor& x);
 
+bool wants_plain_forms();  // whether one lives
+
 // While one lives, every op that has kernels runs in its plain form: the oracle of a whole step. Of one
 // thread.
 class PlainForms {
