@@ -62,7 +62,7 @@ std::int64_t RunState::bytes() const {
 
 void RunState::copy_tensors() {
   for (auto* values : {&this->values, &first_moments, &second_moments})
-    for (auto& [name, value] : *values) value = value.clone();
+    for (auto& [name, value] : *values) value = value.is_cpu() ? value.clone() : value.cpu();
 }
 
 void write_progress(const RunState& state, const fs::path& folder) {

@@ -35,7 +35,7 @@ CudaObject load_where_there_is_a_gpu() {
 
 std::string why_no_gpu() {
   const Driver driver;
-  if (driver.library == nullptr) return std::string("no NVIDIA driver: ") + ::dlerror();
+  if (driver.library == nullptr) return std::string(kNoDriver) + ": " + ::dlerror();
   const auto init = driver.find<int(unsigned)>("cuInit");
   const auto count = driver.find<int(int*)>("cuDeviceGetCount");
   if (init == nullptr || count == nullptr) return "the NVIDIA driver lacks cuInit";

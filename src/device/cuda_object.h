@@ -22,7 +22,8 @@ std::filesystem::path cuda_object_path();
 // Loads it whether there is a GPU or not; a table without devices is reported as `reason`, and kept.
 CudaObject load_cuda_object(const std::filesystem::path& path);
 
-// Asks the driver alone: "" where it has a device, else why not.
+// Asks the driver alone: "" where it has a device, else why not. Begins with kNoDriver where there is none.
 std::string why_no_gpu();
+constexpr const char* kNoDriver = "no NVIDIA driver";
 
 }  // namespace anneal

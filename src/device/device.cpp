@@ -44,6 +44,12 @@ c10::Device resolve_device(const std::string& option) {
   return c10::kCPU;
 }
 
+std::vector<std::string> device_notes(const std::string& option, c10::Device device) {
+  if (device.is_cuda()) return {"device: " + device_text(device)};
+  if (option != "auto" || cuda_object().reason.starts_with(kNoDriver)) return {};
+  return {"notice: running on the processor: " + cuda_object().reason};
+}
+
 std::string device_text(c10::Device device) {
   return device.is_cuda() ? device.str() + " (" + table().device(device.index()).name + ")" : device.str();
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace anneal {
 
@@ -11,6 +12,9 @@ namespace anneal {
 // ready for this process: call it before the first tensor. Throws UserError(kResources) where cuda is asked
 // for and there is none, or fewer than ranks.
 c10::Device resolve_device(const std::string& option);
+
+// What a user should know of the choice: the GPU, or why there is none although the machine has a driver.
+std::vector<std::string> device_notes(const std::string& option, c10::Device device);
 
 std::string device_text(c10::Device device);  // "cpu", "cuda:0 (NVIDIA H100 80GB HBM3)"
 bool multiplies_bf16(c10::Device device);     // whether it has instructions for it

@@ -11,6 +11,7 @@
 #include "checkpoint/peft_adapter.h"
 #include "checkpoint/tensor_file.h"
 #include "data/tokenizer_encoder.h"
+#include "device/device.h"
 #include "engine/model_samples.h"
 #include "eval/score.h"
 #include "models/language_head.h"
@@ -38,7 +39,8 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   const TokenizerEncoder encoder(tokenizer, request.example);
   const auto examples =
       load_examples(request.data, encoder, request.example, {.threads = request.dataloader_num_workers});
-  CausalLm model(folder, resolve_precision(request.model));
+  const auto device = resolve_device(request.model.device);
+  CausalLm model(folder, resolve_precision(request.model, device), device);
   if (request.adapter) load_peft_adapter(model, read_peft_config(*request.adapter), *request.adapter);
 
   const auto samples = views_of(examples);

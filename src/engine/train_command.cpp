@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "base/file.h"
-#include "base/memory.h"
 #include "base/options.h"
 #include "base/termination.h"
 #include "checkpoint/checkpoint_folder.h"
@@ -18,8 +17,10 @@
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
+#include "device/device.h"
 #include "engine/model_samples.h"
 #include "engine/resume.h"
+#include "engine/selftest_stamp.h"
 #include "engine/weight_notes.h"
 #include "nn/kernel_set.h"
 #include "train/metric_reporters.h"
@@ -124,7 +125,7 @@ StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const Run
                             : make_plan(model,
                                         {request.train.token_budget(), request.train.gradient_checkpointing,
                                          std::min(pool * longest, samples.training.tokens()), longest},
-                                        available_memory_bytes());
+                                        free_bytes(model.device));
   log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations",
                       plan.micro_batch_tokens, plan.kept_layers, model.config.num_hidden_layers));
   return plan;
@@ -138,7 +139,8 @@ ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const
       before.threads <= static_cast<std::int64_t>(std::thread::hardware_concurrency()))
     at::set_num_threads(static_cast<int>(before.threads));
   const ExecutionPlan now{step.micro_batch_tokens, step.kept_layers, at::get_num_threads(),
-                          kernel_set() + (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32")};
+                          (model.device.is_cpu() ? kernel_set() : device_text(model.device)) +
+                              (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32")};
   if (start.state && now != before)
     log.say(fmt::format(
         "notice: micro_batch_tokens {}, kept layers {}, threads {}, kernels {} before; {}, {}, {}, "
@@ -229,14 +231,17 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto notice = fit_to_model(request.example, config, given);
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, config);
-  CausalLm model(folder, resolve_precision(request.model));
-
   RunLog log;
+  const auto device = resolve_device(request.model.device);
+  CausalLm model(folder, resolve_precision(request.model, device), device);
+
   take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
                          request.run.new_run);
   log.say("run: " + directory.path().string());
+  for (const auto& line : device_notes(request.model.device, device)) log.say(line);
+  if (!device.is_cpu()) require_selftest(device, [&](const std::string& line) { log.say(line); });
   if (!notice.empty()) log.say(notice);
   for (const auto& note : weight_notes(model)) log.say(note);
   if (request.train.remove_unused_columns) log.say("notice: --remove_unused_columns has no effect");

@@ -3,9 +3,10 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <cpuinfo.h>
 
 #include <algorithm>
+
+#include "device/device.h"
 
 namespace anneal {
 namespace {
@@ -37,11 +38,10 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 
 }  // namespace
 
-Precision resolve_precision(const ModelOptions& options) {
+Precision resolve_precision(const ModelOptions& options, at::Device device) {
   Precision precision{at::kFloat, std::nullopt};
   if (options.compute_dtype == "bf16") precision.compute = at::kBFloat16;
-  if (options.compute_dtype == "auto" && cpuinfo_initialize() && cpuinfo_has_x86_avx512bf16())
-    precision.compute = at::kBFloat16;
+  if (options.compute_dtype == "auto" && multiplies_bf16(device)) precision.compute = at::kBFloat16;
   if (options.base_dtype == "bf16") precision.base = at::kBFloat16;
   if (options.base_dtype == "fp32") precision.base = at::kFloat;
   return precision;

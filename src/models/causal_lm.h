@@ -22,8 +22,8 @@ struct Precision {
   std::optional<at::ScalarType> base;  // of frozen weights; as stored where unset
 };
 
-// Resolves the options for this processor.
-Precision resolve_precision(const ModelOptions& options);
+// Resolves the options for a device.
+Precision resolve_precision(const ModelOptions& options, at::Device device = at::kCPU);
 
 // The tensor over a view's bytes: without a copy where dtype and alignment allow it. The file must outlive
 // it.
