@@ -1,7 +1,9 @@
 #include "checkpoint/folder_manifest.h"
 
+#include <algorithm>
 #include <map>
 #include <system_error>
+#include <vector>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -38,17 +40,33 @@ void require_listed_file(const fs::path& path, const Json& entry, const std::str
     damaged("does not have the SHA-256 that manifest.json says");
 }
 
+// Every ranks-th file of the folder.
+Json described_files(const fs::path& folder, int rank, int ranks) {
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  Json files = Json::object();
+  for (auto index = static_cast<std::size_t>(rank); index < paths.size(); index += ranks)
+    files[paths[index].filename().string()] = {
+        {"size", fs::file_size(paths[index])},
+        {"sha256", sha256_hex_of_file(paths[index], ExitCode::kModel)}};
+  return files;
+}
+
 }  // namespace
 
-void write_folder_manifest(const FolderManifest& manifest, const fs::path& folder) {
-  Json files = Json::object();
-  for (const auto& entry : fs::directory_iterator(folder))
-    files[entry.path().filename().string()] = {
-        {"size", entry.file_size()}, {"sha256", sha256_hex_of_file(entry.path(), ExitCode::kModel)}};
-  const Json json = {{"version", 1},          {"run_id", manifest.run_id},
-                     {"step", manifest.step}, {"world_size", 1},
-                     {"files", files},        {"complete", true}};
-  write_file_atomically(folder / kManifest, json.dump(2) + "\n");
+void write_folder_manifest(const FolderManifest& manifest, const fs::path& folder, ProcessGroup& group) {
+  Json own = Json::object();
+  group.on_all([&] { own = described_files(folder, group.rank(), group.size()); });
+  const auto all = group.all_gather_text(own.dump());
+  group.on_root([&] {
+    Json files = Json::object();
+    for (const auto& text : all) files.update(Json::parse(text));
+    const Json json = {{"version", 1},          {"run_id", manifest.run_id},
+                       {"step", manifest.step}, {"world_size", group.size()},
+                       {"files", files},        {"complete", true}};
+    write_file_atomically(folder / kManifest, json.dump(2) + "\n");
+  });
 }
 
 std::optional<FolderManifest> read_folder_manifest(const fs::path& folder) {

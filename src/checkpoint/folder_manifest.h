@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "dist/process_group.h"
+
 namespace anneal {
 
 struct FolderManifest {
@@ -12,8 +14,10 @@ struct FolderManifest {
   std::int64_t step = 0;
 };
 
-// Lists size and SHA-256 of every file that lies in the folder; to be written last.
-void write_folder_manifest(const FolderManifest& manifest, const std::filesystem::path& folder);
+// Lists size and SHA-256 of every file that lies in the folder; to be written last. The ranks of `group`
+// share the hashing.
+void write_folder_manifest(const FolderManifest& manifest, const std::filesystem::path& folder,
+                           ProcessGroup& group);
 
 // What the folder's manifest says; nothing where there is none that can be read and says that it is complete.
 std::optional<FolderManifest> read_folder_manifest(const std::filesystem::path& folder);

@@ -1,11 +1,12 @@
 #include "checkpoint/model_folder.h"
 
+#include <map>
+
 #include "base/json.h"
 
 namespace anneal {
 namespace {
 
-constexpr std::int64_t kShardBytes = 5'000'000'000;
 constexpr const char* kTokenizerFiles[] = {
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
     "merges.txt",     "tokenizer.model",       "added_tokens.json",       "chat_template.jinja"};
@@ -42,16 +43,19 @@ std::string config_with_dtype(const std::filesystem::path& folder, at::ScalarTyp
   return config.dump(2) + "\n";
 }
 
-void write_model_folder(const std::vector<NamedValue>& weights, at::ScalarType dtype,
-                        const std::filesystem::path& base, const std::filesystem::path& folder) {
-  std::vector<at::Tensor> rounded;
-  std::vector<NamedTensor> tensors;
-  for (const auto& [name, value] : weights) {
-    rounded.push_back(value.to(dtype).contiguous());
-    tensors.push_back(checked_view(name, rounded.back()));
+void write_model_folder(const WeightShare& weights, const std::filesystem::path& base,
+                        const std::filesystem::path& folder) {
+  std::map<std::string, at::Tensor> rounded;
+  std::map<std::string, NamedTensor> views;
+  for (const auto& [name, value, first] : weights.values) {
+    const auto& tensor = rounded[name] = value.to(weights.dtype).contiguous();
+    views.emplace(name, checked_view(name, tensor));
   }
-  write_safetensors_folder(folder, tensors, kShardBytes);
-  write_file_atomically(folder / "config.json", config_with_dtype(base, dtype));
+  write_safetensors_shards(
+      folder, weights.shards, [&](const TensorPlan& plan) { return views.at(plan.name).view.bytes; },
+      [&](std::size_t shard) { return weights.is_mine(shard); });
+  if (weights.rank != 0) return;
+  write_file_atomically(folder / "config.json", config_with_dtype(base, weights.dtype));
   if (const auto generation = base / "generation_config.json"; std::filesystem::exists(generation))
     copy_into(generation, folder);
 }

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "checkpoint/tensor_file.h"
+#include "checkpoint/weight_share.h"
 
 namespace anneal {
 
@@ -16,8 +16,9 @@ void copy_tokenizer_files(const std::filesystem::path& from, const std::filesyst
 // config.json of `folder` with another dtype, all else as it is.
 std::string config_with_dtype(const std::filesystem::path& folder, at::ScalarType dtype);
 
-// Writes the trained weights, rounded once to `dtype`, with config.json and generation_config.json of `base`.
-void write_model_folder(const std::vector<NamedValue>& weights, at::ScalarType dtype,
-                        const std::filesystem::path& base, const std::filesystem::path& folder);
+// Writes this rank's share of the trained weights, rounded once to their dtype; the first rank also writes
+// config.json and generation_config.json of `base`.
+void write_model_folder(const WeightShare& weights, const std::filesystem::path& base,
+                        const std::filesystem::path& folder);
 
 }  // namespace anneal

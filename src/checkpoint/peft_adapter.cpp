@@ -80,7 +80,7 @@ std::vector<std::string> targets_of(const Json& config, const std::string& where
 void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape& shape,
                         const std::string& base_model, const std::filesystem::path& folder) {
   std::vector<NamedTensor> tensors;
-  for (const auto& [name, value] : adapter) tensors.push_back(checked_view(name, value));
+  for (const auto& [name, value, part] : adapter) tensors.push_back(checked_view(name, value));
   const auto weights = folder / "adapter_model.safetensors";
   write_safetensors(weights, tensors);
   require_on_disk(weights, tensors);

@@ -67,7 +67,14 @@ std::string default_run_name(const std::string& model_id) {
   return name.empty() ? "run" : name;
 }
 
-RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run) {
+RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run,
+                           ProcessGroup& group)
+    : group_(group) {
+  group_.on_root([&] { take_first_free(results_dir, run_name, new_run); });
+  path_ = group_.broadcast_text(path_.string());
+}
+
+void RunDirectory::take_first_free(const fs::path& results_dir, const std::string& run_name, bool new_run) {
   make_folder(results_dir, kOtherFolder);
   path_ = results_dir / run_name;
   for (int number = 2;; ++number) {
@@ -107,6 +114,7 @@ RunDirectory::~RunDirectory() {
 }
 
 void RunDirectory::tidy() {
+  if (!group_.is_root()) return;
   for (const auto& folder : {path_, path_ / kStates})
     for (const auto& entry : entries_of(folder))
       if (is_leftover(entry.filename().string())) fs::remove_all(entry);
@@ -131,7 +139,7 @@ void RunDirectory::point(const char* pointer, std::int64_t step) const {
 }
 
 void RunDirectory::set_best(std::int64_t step) {
-  if (is_own(path_ / (kCheckpointPrefix + std::to_string(step)), step))
+  if (group_.is_root() && is_own(path_ / (kCheckpointPrefix + std::to_string(step)), step))
     for (const char* pointer : kPointers) point(pointer, step);
 }
 
@@ -151,17 +159,23 @@ void RunDirectory::keep_aside_foreign(const fs::path& target) const {
 }
 
 fs::path RunDirectory::publish(const fs::path& target, std::int64_t step, const Write& write) {
-  keep_aside_foreign(target);
-  StagedFolder staged(target);
-  write(staged.path());
-  write_folder_manifest({run_id_, step}, staged.path());
-  staged.commit();
+  std::optional<StagedFolder> staged;
+  group_.on_root([&] {
+    keep_aside_foreign(target);
+    staged.emplace(target);
+  });
+  const fs::path folder = group_.broadcast_text(staged ? staged->path().string() : "");
+  group_.on_all([&] { write(folder); });
+  write_folder_manifest({run_id_, step}, folder, group_);
+  group_.on_root([&] { staged->commit(); });
   return target;
 }
 
 fs::path RunDirectory::save_checkpoint(std::int64_t step, const Write& write) {
   const auto folder = publish(path_ / (kCheckpointPrefix + std::to_string(step)), step, write);
-  for (const char* pointer : kPointers) point(pointer, step);
+  group_.on_root([&] {
+    for (const char* pointer : kPointers) point(pointer, step);
+  });
   return folder;
 }
 
@@ -200,6 +214,10 @@ std::int64_t RunDirectory::newest_step() const {
 }
 
 void RunDirectory::rotate(std::int64_t step, std::int64_t keep) {
+  group_.on_root([&] { delete_old(step, keep); });
+}
+
+void RunDirectory::delete_old(std::int64_t step, std::int64_t keep) {
   const auto best = pointed_step("best");
   const auto delete_beyond = [&](std::vector<Saved> all, std::int64_t limit) {
     std::erase_if(all, [&](const Saved& entry) { return entry.step > step; });

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "dist/process_group.h"
+
 namespace anneal {
 
 // The name of a run without --run_name: a local folder's own name, else the model id with '/' as '-'.
@@ -20,7 +22,10 @@ class RunDirectory {
 
   // Takes <results_dir>/<run_name>, or with `new_run` the first of it, <run_name>-2, -3, ... where no run
   // lies. Throws UserError(kUsage) where another process works there. Holds a lock for as long as it lives.
-  RunDirectory(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run);
+  // The ranks of `group` work on it together: all make the same calls, and the root alone makes and deletes
+  // folders and pointers.
+  RunDirectory(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run,
+               ProcessGroup& group);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
@@ -34,8 +39,8 @@ class RunDirectory {
   // Deletes what killed processes have left, and mends pointers that lead to nothing.
   void tidy();
 
-  // Calls write(folder) on a folder that becomes checkpoint-<step> (resume/step-<step>) when all of it is
-  // durable. A checkpoint is the best so far: `best` and `latest` lead to it.
+  // Calls write(folder), on every rank, on a folder that becomes checkpoint-<step> (resume/step-<step>) when
+  // all of it is durable. A checkpoint is the best so far: `best` and `latest` lead to it.
   std::filesystem::path save_checkpoint(std::int64_t step, const Write& write);
   std::filesystem::path save_state(std::int64_t step, const Write& write);
 
@@ -57,6 +62,8 @@ class RunDirectory {
     std::filesystem::path folder;
     std::int64_t step;
   };
+  void take_first_free(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run);
+  void delete_old(std::int64_t step, std::int64_t keep);
   std::optional<std::string> take();  // the lock of path_; or who has it
   std::optional<std::int64_t> pointed_step(const char* pointer) const;
   void point(const char* pointer, std::int64_t step) const;
@@ -66,6 +73,7 @@ class RunDirectory {
   std::vector<Saved> saved(const std::filesystem::path& folder, const char* prefix) const;  // newest first
   std::vector<Saved> checkpoints() const;
   void delete_folder(const std::filesystem::path& folder);
+  ProcessGroup& group_;
   std::filesystem::path path_;
   std::string run_id_;
   int lock_ = -1;

@@ -57,14 +57,19 @@ std::string run_record_text(const RunRecord& record) {
                       {{"micro_batch_tokens", record.plan.micro_batch_tokens},
                        {"kept_layers", record.plan.kept_layers},
                        {"threads", record.plan.threads},
+                       {"ranks", record.plan.ranks},
+                       {"sharding", record.plan.sharding},
                        {"kernels", record.plan.kernels}}}};
   return json.dump(2) + "\n";
 }
 
 RunRecord read_run_record(const fs::path& folder) {
   const auto path = folder / kRunRecord;
-  const auto where = path.string();
-  const Json json = read_json_file(path, ExitCode::kModel);
+  return parse_run_record(read_file(path, ExitCode::kModel), path.string());
+}
+
+RunRecord parse_run_record(const std::string& record_text, const std::string& where) {
+  const Json json = parse_json(record_text, where, ExitCode::kModel);
   if (!json.is_object()) fail(ExitCode::kModel, "is not a JSON object", where, "use another run's folder");
   const auto text = [&](const Json& object, const char* key) {
     return required<std::string>(object, key, where, ExitCode::kModel);
@@ -83,7 +88,7 @@ RunRecord read_run_record(const fs::path& folder) {
           text(data, "folder"),
           text(data, "sha256"),
           {number(plan, "micro_batch_tokens"), number(plan, "kept_layers"), number(plan, "threads"),
-           text(plan, "kernels")}};
+           number(plan, "ranks"), text(plan, "kernels"), text(plan, "sharding")}};
 }
 
 }  // namespace anneal

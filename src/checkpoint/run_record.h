@@ -17,10 +17,10 @@ struct BaseModelId {
 
 BaseModelId identify_base_model(const std::filesystem::path& folder);
 
-// Resolved once and kept for as long as the run lasts: where all four are the same, so are the bits.
+// Resolved once and kept for as long as the run lasts: where all are the same, so are the bits.
 struct ExecutionPlan {
-  std::int64_t micro_batch_tokens = 0, kept_layers = 0, threads = 0;
-  std::string kernels;
+  std::int64_t micro_batch_tokens = 0, kept_layers = 0, threads = 0, ranks = 1;
+  std::string kernels, sharding = "none";
   bool operator==(const ExecutionPlan&) const = default;
 };
 
@@ -28,7 +28,7 @@ struct RunRecord {
   std::string run_id;
   std::string resumed_from;  // "<run id> step <step>" where --resume named the state that the run begins with
   BaseModelId base;
-  Json options;  // all, resolved
+  Json options = Json::object();  // all, resolved
   std::string data_folder, data_sha256;
   ExecutionPlan plan;
 };
@@ -37,6 +37,8 @@ std::string new_run_id();  // 32 hex digits
 
 // The text of run_config.json.
 std::string run_record_text(const RunRecord& record);
+// Throws UserError(kModel) naming `where`.
+RunRecord parse_run_record(const std::string& text, const std::string& where);
 // Throws UserError(kModel) where the folder has none, or one that cannot be read.
 RunRecord read_run_record(const std::filesystem::path& folder);
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "checkpoint/tensor_file.h"
+#include "checkpoint/weight_share.h"
 
 namespace anneal {
 
@@ -15,16 +15,21 @@ constexpr const char* kLoopState = "loop_state.json";
 
 struct RunState {
   std::int64_t step = 0;
-  std::vector<NamedValue> values, first_moments, second_moments;  // float32, the same names in the same order
+  // Float32, the same names in the same order: what this rank holds.
+  std::vector<NamedValue> values, first_moments, second_moments;
+  WeightShare weights;     // whole tensors
   Json loop;               // the counters of the training loop, its own business
   Json trainer_state;      // transformers' TrainerState
   std::string run_record;  // the text of run_config.json
 
+  // Of a state that every rank holds all of: leaves what `rank` of `ranks` writes.
+  void divide(int rank, int ranks);
   std::int64_t bytes() const;  // of the tensors
   void copy_tensors();         // from now on they are this state's own
 };
 
-// The optimizer's moments and the loop's counters: optimizer-1-of-1.safetensors, loop_state.json. Throws
+// The optimizer's moments, optimizer-<rank + 1>-of-<ranks>.safetensors, and the loop's counters,
+// loop_state.json, by the first rank. Parts of tensors are named <name>@<first element>. Throws
 // UserError(kNumerical) where a value is not finite.
 void write_progress(const RunState& state, const std::filesystem::path& folder);
 
@@ -32,8 +37,9 @@ void write_progress(const RunState& state, const std::filesystem::path& folder);
 void write_origin(const RunState& state, const std::filesystem::path& folder);
 
 // Weights of a full fine-tune in float32, as the optimizer has them.
-void write_master_weights(const std::vector<NamedValue>& values, const std::filesystem::path& folder);
-// Throws UserError(kModel) where a tensor is missing, surplus, of another shape or not finite.
+void write_master_weights(const RunState& state, const std::filesystem::path& folder);
+// From the files of however many ranks. Throws UserError(kModel) where a tensor is missing, surplus, of
+// another shape or not finite.
 void read_master_weights(const std::vector<NamedValue>& into, const std::filesystem::path& folder);
 
 // Whether a folder has all that a run resumes from.

@@ -23,8 +23,8 @@ constexpr double kSpare = 1.2;  // of the bytes of tensors: tokenizer, JSON, the
 
 }  // namespace
 
-Saver::Saver(RunDirectory& directory, SaveFormats formats, std::int64_t save_total_limit)
-    : directory_(directory), formats_(std::move(formats)), limit_(save_total_limit) {}
+Saver::Saver(RunDirectory& directory, SaveFormats formats, std::int64_t save_total_limit, ProcessGroup& group)
+    : directory_(directory), formats_(std::move(formats)), limit_(save_total_limit), group_(group) {}
 
 Saver::~Saver() {
   if (in_flight_.valid()) in_flight_.wait();
@@ -83,9 +83,12 @@ void Saver::finish() {
   for (settle(); !unsaved_.empty() && !fatal_; settle()) launch(std::move(unsaved_));
 }
 
-std::vector<std::string> Saver::report() {
-  if (in_flight_.valid() && in_flight_.wait_for(std::chrono::seconds(0)) == std::future_status::ready)
-    settle();
+bool Saver::has_ended() const {
+  return in_flight_.valid() && in_flight_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+std::vector<std::string> Saver::report(bool settles) {
+  if (settles) settle();
   if (fatal_) throw UserError(*fatal_);
   return std::exchange(lines_, {});
 }
@@ -117,8 +120,10 @@ Saver::Outcome Saver::write_all(const std::vector<SaveRequest>& requests) {
 std::string Saver::write(const SaveRequest& request) {
   const auto start = std::chrono::steady_clock::now();
   const auto& state = *request.state;
-  require_free_space(directory_.path(),
-                     static_cast<std::int64_t>(kSpare * static_cast<double>(state.bytes())), "--results_dir");
+  const auto bytes = group_.sum(static_cast<double>(state.bytes()));
+  group_.on_root([&] {
+    require_free_space(directory_.path(), static_cast<std::int64_t>(kSpare * bytes), "--results_dir");
+  });
   std::string names;
   fs::path checkpoint;
   if (request.as_checkpoint) {
@@ -128,17 +133,17 @@ std::string Saver::write(const SaveRequest& request) {
   }
   if (request.as_state) {
     const auto folder = directory_.save_state(state.step, [&](const fs::path& to) {
-      if (request.as_checkpoint && formats_.is_shared)
-        share_files(checkpoint, to);
-      else
+      if (!request.as_checkpoint || !formats_.is_shared)
         formats_.write_state(state, to);
+      else if (group_.is_root())
+        share_files(checkpoint, to);
     });
     names += (names.empty() ? "" : " and ") + folder.lexically_relative(directory_.path()).string();
   }
   directory_.rotate(state.step, limit_);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   return fmt::format("saved {} ({} of tensors, {:.2f} s beside the training)", names,
-                     byte_size_text(state.bytes()), taken.count());
+                     byte_size_text(static_cast<std::int64_t>(bytes)), taken.count());
 }
 
 // By links: the files of a saved folder never change.

@@ -29,16 +29,20 @@ struct SaveFormats {
 
 class Saver {
  public:
-  Saver(RunDirectory& directory, SaveFormats formats, std::int64_t save_total_limit);
+  // The ranks of `group` save together.
+  Saver(RunDirectory& directory, SaveFormats formats, std::int64_t save_total_limit, ProcessGroup& group);
   ~Saver();  // waits
 
   // Starts to write, after the save before it has ended.
   void start(SaveRequest request);
   // Waits until all is written; what could not be is tried again.
   void finish();
-  // Lines for a person about saves that have ended since the last call. Throws what ends the run: values that
-  // are not finite, and UserError(kResources) after three failures in a row.
-  std::vector<std::string> report();
+  bool is_saving() const { return in_flight_.valid(); }  // or has saved, and was not asked for a report since
+  bool has_ended() const;                                // the save in flight, on this rank
+  // Lines for a person about saves that have ended since the last call; `settles`: the one in flight has.
+  // Throws what ends the run: values that are not finite, and UserError(kResources) after three failures in a
+  // row.
+  std::vector<std::string> report(bool settles);
 
  private:
   struct Outcome {
@@ -55,6 +59,7 @@ class Saver {
   RunDirectory& directory_;
   SaveFormats formats_;
   std::int64_t limit_;
+  ProcessGroup& group_;
   std::future<Outcome> in_flight_;
   std::vector<SaveRequest> unsaved_;  // in order
   int failures_in_a_row_ = 0;

@@ -7,8 +7,19 @@
 namespace anneal {
 
 std::vector<NamedValue> trained_values(const CausalLm& model) {
+  std::vector<at::Tensor> values;
+  for (const auto* parameter : model.parameters()) values.push_back(parameter->value);
+  return named_values(model.parameters(), values);
+}
+
+std::vector<NamedValue> named_values(const std::vector<Parameter*>& parameters,
+                                     const std::vector<at::Tensor>& tensors) {
   std::vector<NamedValue> values;
-  for (const auto* parameter : model.parameters()) values.push_back({parameter->name, parameter->value});
+  for (std::size_t index = 0; index < parameters.size(); ++index) {
+    const auto& parameter = *parameters[index];
+    values.push_back({parameter.name, tensors[index],
+                      parameter.is_shared ? std::optional(parameter.first_element) : std::nullopt});
+  }
   return values;
 }
 

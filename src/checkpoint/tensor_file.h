@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,14 @@ namespace anneal {
 struct NamedValue {
   std::string name;
   at::Tensor value;
+  std::optional<std::int64_t> first_element = {};  // of a part, flat, in all of the tensor flattened
 };
 
-// The float32 masters of all trained parameters.
+// The float32 masters of all trained parameters; of shared ones this rank's parts.
 std::vector<NamedValue> trained_values(const CausalLm& model);
+// The same for other tensors of the parameters' values: one for each parameter, in their order.
+std::vector<NamedValue> named_values(const std::vector<Parameter*>& parameters,
+                                     const std::vector<at::Tensor>& tensors);
 
 // A view of the tensor's bytes; the tensor is contiguous on the CPU and outlives the view.
 NamedTensor view_of(const std::string& name, const at::Tensor& tensor);

@@ -33,7 +33,8 @@ constexpr const char* kBatch = "per_device_train_batch_size";
 constexpr const char* kAccumulation = "gradient_accumulation_steps";
 
 // Data are compared by their content, not by how they were made.
-std::vector<Difference> differences(TrainRequest request, const Json& before) {
+std::vector<Difference> differences(TrainRequest request, const RunRecord& record, int ranks) {
+  const Json& before = record.options;
   std::vector<Difference> found;
   const OptionTable table(request);
   const auto of_data = names_of_data_options();
@@ -44,7 +45,8 @@ std::vector<Difference> differences(TrainRequest request, const Json& before) {
   for (const auto& option : table.options()) {
     const auto& name = option.name;
     if (option.traits.may_differ || of_data.count(name) != 0 || !before.contains(name)) continue;
-    if ((name == kBatch || name == kAccumulation) && pool(all) == pool(before)) continue;
+    if ((name == kBatch || name == kAccumulation) && pool(all) * ranks == pool(before) * record.plan.ranks)
+      continue;
     if (before[name] != all[name]) found.push_back({name, before[name].dump(), all[name].dump()});
   }
   return found;
@@ -108,8 +110,8 @@ void take_newest_state(RunStart& start, const RunDirectory& directory, RunLog& l
   log.say("the run there has no state to resume from yet: it starts again");
 }
 
-RunStart continued(const TrainRequest& request, RunDirectory& directory, const BaseModelId& base,
-                   RunLog& log) {
+RunStart continued(const TrainRequest& request, RunDirectory& directory, const BaseModelId& base, RunLog& log,
+                   int ranks) {
   RunStart start;
   start.continues = true;
   start.record = read_run_record(directory.path());
@@ -117,7 +119,7 @@ RunStart continued(const TrainRequest& request, RunDirectory& directory, const B
   directory.tidy();
   if (start.record.base != base) refuse_model(directory.path());
   const auto states = directory.states();
-  if (const auto changed = differences(request, start.record.options); !changed.empty())
+  if (const auto changed = differences(request, start.record, ranks); !changed.empty())
     fail(ExitCode::kUsage, "the run there has another recipe: " + text_of(changed), directory.path().string(),
          remedy(states.empty() ? "" : states.front().string()));
   take_newest_state(start, directory, log);
@@ -139,9 +141,10 @@ RunStart named_state(const TrainRequest& request, const BaseModelId& base) {
 }
 
 // The named state is the beginning of a run of its own, or the newest of the run in the folder.
-RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory& directory, RunLog& log) {
+RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory& directory, RunLog& log,
+                      int ranks) {
   const auto origin_id = start.record.run_id;
-  const auto changed = differences(request, start.record.options);
+  const auto changed = differences(request, start.record, ranks);
   for (const auto& [option, before, now] : changed)
     if (kShape.count(option) != 0)
       fail(ExitCode::kUsage, fmt::format("{}: {} there, {} now", option, before, now),
@@ -164,9 +167,7 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
   return start;
 }
 
-}  // namespace
-
-RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog& log) {
+RunStart chosen_start(const TrainRequest& request, RunDirectory& directory, RunLog& log, int ranks) {
   const auto base = identify_base_model(request.model.hf_model_id);
   const auto& resume = request.run.resume;
   if (resume != "auto" && resume != "none") {
@@ -174,20 +175,46 @@ RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog&
     // The same command again, after the run that it has begun was stopped: that run goes on.
     const bool is_begun =
         directory.has_run() && read_run_record(directory.path()).resumed_from == resumed_from_text(start);
-    return is_begun ? continued(request, directory, base, log)
-                    : started_from(std::move(start), request, directory, log);
+    return is_begun ? continued(request, directory, base, log, ranks)
+                    : started_from(std::move(start), request, directory, log, ranks);
   }
   if (directory.has_run()) {
     if (resume == "none")
       fail(ExitCode::kUsage, "a run lies there already", directory.path().string(),
            "leave out --resume none to go on with it, or give --new_run for a folder beside it");
-    return continued(request, directory, base, log);
+    return continued(request, directory, base, log, ranks);
   }
   RunStart start;
   start.record.run_id = new_run_id();
   start.record.base = base;
   directory.set_run_id(start.record.run_id);
   directory.tidy();
+  return start;
+}
+
+}  // namespace
+
+RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog& log, ProcessGroup& group) {
+  RunStart start;
+  group.on_root([&] { start = chosen_start(request, directory, log, group.size()); });
+  if (group.size() == 1) return start;
+  const Json said = Json::parse(group.broadcast_text(Json({{"record", run_record_text(start.record)},
+                                                           {"continues", start.continues},
+                                                           {"may_change", start.may_change},
+                                                           {"has_state", start.state.has_value()},
+                                                           {"state_folder", start.state_folder.string()},
+                                                           {"state_data_sha256", start.state_data_sha256}})
+                                                         .dump()));
+  group.on_all([&] {
+    if (group.is_root()) return;
+    start.record = parse_run_record(said["record"], directory.path().string());
+    start.continues = said["continues"];
+    start.may_change = said["may_change"];
+    start.state_folder = said["state_folder"].get<std::string>();
+    start.state_data_sha256 = said["state_data_sha256"];
+    if (said["has_state"]) start.state = read_run_state(start.state_folder);
+    directory.set_run_id(start.record.run_id);
+  });
   return start;
 }
 

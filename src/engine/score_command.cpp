@@ -45,7 +45,8 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
 
   const auto samples = views_of(examples);
   if (request.logits) write_logits(model, samples.front(), *request.logits);
-  const auto scores = score_samples(model, samples, request.batch_tokens, [](std::int64_t) {});
+  ProcessGroup alone;
+  const auto scores = score_samples(model, samples, request.batch_tokens, alone, [](std::int64_t) {});
   std::string lines;
   for (std::int64_t index = 0; index < examples.size(); ++index) {
     OrderedJson line;

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/Event.h>
@@ -14,10 +13,10 @@
 #include <cmath>
 #include <optional>
 
-#include "base/random.h"
 #include "device/cuda_object.h"
 #include "engine/selftest_collectives.h"
 #include "engine/selftest_model.h"
+#include "engine/selftest_values.h"
 #include "nn/attention.h"
 #include "nn/cross_entropy.h"
 #include "nn/dropout.h"
@@ -33,15 +32,6 @@ namespace {
 constexpr double kFloat32 = 2e-5;  // sums of some hundred float32 products, in another order
 constexpr double kBf16 = 3e-2;     // operands and results of 8 bits
 constexpr std::int64_t kRows = 48, kWidth = 320;
-
-// Uniform in (-1, 1).
-at::Tensor random_values(at::IntArrayRef sizes, std::uint64_t seed) {
-  auto values = at::empty(sizes, at::kFloat);
-  auto* to = values.mutable_data_ptr<float>();
-  for (std::int64_t at = 0; at < values.numel(); ++at)
-    to[at] = static_cast<float>(2 * to_unit_interval(mix(seed, at)) - 1);
-  return values;
-}
 
 using Results = std::vector<at::Tensor>;
 
@@ -120,9 +110,10 @@ double dropout_difference(at::Device device) {
 Results updates(at::Device device) {
   Parameter parameter("weight", random_values({kRows, kWidth}, 1).to(device), at::kFloat);
   AdamW optimizer({&parameter}, 0.01);
+  ProcessGroup alone;
   for (int step = 0; step < 3; ++step) {
     parameter.gradient.copy_(random_values({kRows, kWidth}, 10 + step));
-    clip_gradients({&parameter}, 1);
+    clip_gradients({&parameter}, 1, alone);
     optimizer.step(1e-3);
   }
   return {parameter.value, optimizer.first_moments()[0], optimizer.second_moments()[0]};

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/activity.h"
 #include "base/file.h"
 #include "base/options.h"
 #include "base/termination.h"
@@ -17,10 +18,12 @@
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
+#include "device/cuda_object.h"
 #include "device/device.h"
 #include "engine/model_samples.h"
 #include "engine/resume.h"
 #include "engine/selftest_stamp.h"
+#include "engine/train_world.h"
 #include "engine/weight_notes.h"
 #include "nn/kernel_set.h"
 #include "train/metric_reporters.h"
@@ -72,17 +75,20 @@ void take_weights_alone(TrainRequest& request, RunLog& log) {
   request.run.resume = "auto";
 }
 
-// Makes the model trainable; returns the shape of the adapter, or nothing for full fine-tuning.
+std::int64_t trained_count(const CausalLm& model) {
+  std::int64_t trained = 0;
+  for (const auto* parameter : model.parameters()) trained += parameter->numel();
+  return trained;
+}
+
+// Makes the model trainable, and shares it over the ranks where that is wanted; returns the shape of the
+// adapter, or nothing for full fine-tuning.
 std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& request, const RunStart& start,
-                                         RunLog& log) {
+                                         bool is_shared, ProcessGroup& group, RunLog& log) {
   const auto& lora = request.lora;
   std::optional<LoraShape> shape;
   if (lora.full_ft) {
     model.train_all_weights();
-    if (start.state) {
-      read_master_weights(trained_values(model), start.state_folder);
-      for (auto* parameter : model.parameters()) parameter->refresh_compute();
-    }
   } else if (start.state || lora.init_adapter) {
     const auto folder = start.state ? start.state_folder : std::filesystem::path(*lora.init_adapter);
     shape = read_peft_config(folder);
@@ -98,87 +104,114 @@ std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& re
       hits += fmt::format("{}{} {}", hits.empty() ? "" : ", ", target, modules);
     log.say("LoRA targets and the modules they hit: " + hits);
   }
-  std::int64_t trained = 0;
-  for (const auto* parameter : model.parameters()) trained += parameter->value.numel();
+  if (is_shared) model.share(group);
+  if (lora.full_ft && start.state) {
+    read_master_weights(trained_values(model), start.state_folder);
+    for (auto* parameter : model.parameters()) parameter->refresh_compute();
+  }
+  const auto trained = trained_count(model);
   const auto total = model.num_parameters() + (lora.full_ft ? 0 : trained);
   log.say(fmt::format("trained parameters: {} / {} ({:.3f}%)", trained, total, 100.0 * trained / total));
   return shape;
 }
 
-std::int64_t total_steps(const TrainRequest& request, const ExampleSet& training) {
+// Samples of one step, of all ranks together.
+std::int64_t pool_size(const TrainRequest& request, int ranks) {
+  return request.train.per_device_train_batch_size * request.train.gradient_accumulation_steps * ranks;
+}
+
+std::int64_t total_steps(const TrainRequest& request, const ExampleSet& training, int ranks) {
   const auto epochs = request.train.epochs();
   if (!epochs) return request.train.max_steps;
-  const auto pool = request.train.per_device_train_batch_size * request.train.gradient_accumulation_steps;
+  const auto pool = pool_size(request, ranks);
   const auto per_epoch = SampleOrder(request.train.seed, training.size()).steps_per_epoch(pool);
   return static_cast<std::int64_t>(std::ceil(*epochs * static_cast<double>(per_epoch)));
 }
 
 // Resolved once for a run, and kept when it is resumed; what a flag says now counts all the same.
 StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const RunStart& start,
-                   const Samples& samples, RunLog& log) {
+                   const Samples& samples, World& world, RunLog& log) {
+  auto& group = world.group();
   const auto pool = request.train.per_device_train_batch_size * request.train.gradient_accumulation_steps;
   const auto longest = std::max(samples.training.counts().longest, samples.validation.counts().longest);
   const auto& before = start.record.plan;
-  const bool is_kept =
-      start.state && request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
-  const auto plan = is_kept ? StepPlan{before.micro_batch_tokens, before.kept_layers}
-                            : make_plan(model,
-                                        {request.train.token_budget(), request.train.gradient_checkpointing,
-                                         std::min(pool * longest, samples.training.tokens()), longest},
-                                        free_bytes(model.device));
+  const bool is_kept = start.continues && before.micro_batch_tokens > 0 &&
+                       request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
+  const auto free = model.device.is_cpu() ? available_memory_of_rank(world) : free_bytes(model.device);
+  auto plan = is_kept ? StepPlan{before.micro_batch_tokens, before.kept_layers}
+                      : make_plan(model,
+                                  {request.train.token_budget(), request.train.gradient_checkpointing,
+                                   std::min(pool * longest, samples.training.tokens()), longest},
+                                  free);
+  // The root's, on every rank: they count their micro-batches by it.
+  const Json said =
+      Json::parse(group.broadcast_text(Json({plan.micro_batch_tokens, plan.kept_layers}).dump()));
+  plan = {said[0], said[1]};
   log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations",
                       plan.micro_batch_tokens, plan.kept_layers, model.config.num_hidden_layers));
   return plan;
 }
 
 // The thread count is part of the plan too, unless the environment sets it.
-ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const StepPlan& step,
+ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const StepPlan& step, int ranks,
                              RunLog& log) {
   const auto& before = start.record.plan;
   if (start.state && before.threads > 0 && std::getenv("OMP_NUM_THREADS") == nullptr &&
       before.threads <= static_cast<std::int64_t>(std::thread::hardware_concurrency()))
     at::set_num_threads(static_cast<int>(before.threads));
-  const ExecutionPlan now{step.micro_batch_tokens, step.kept_layers, at::get_num_threads(),
+  const ExecutionPlan now{step.micro_batch_tokens,
+                          step.kept_layers,
+                          at::get_num_threads(),
+                          ranks,
                           (model.device.is_cpu() ? kernel_set() : device_text(model.device)) +
-                              (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32")};
+                              (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32"),
+                          model.is_shared() ? "full" : "none"};
+  const auto text = [](const ExecutionPlan& plan) {
+    return fmt::format(
+        "micro_batch_tokens {}, kept layers {}, threads {}, processes {}, sharding {}, kernels {}",
+        plan.micro_batch_tokens, plan.kept_layers, plan.threads, plan.ranks, plan.sharding, plan.kernels);
+  };
   if (start.state && now != before)
-    log.say(fmt::format(
-        "notice: micro_batch_tokens {}, kept layers {}, threads {}, kernels {} before; {}, {}, {}, "
-        "{} now: the results agree up to rounding, not bit by bit",
-        before.micro_batch_tokens, before.kept_layers, before.threads, before.kernels, now.micro_batch_tokens,
-        now.kept_layers, now.threads, now.kernels));
+    log.say("notice: before: " + text(before) + "; now: " + text(now) +
+            ": the results agree up to rounding, not bit by bit");
+  if (start.state && now.ranks != before.ranks)
+    log.say(fmt::format("notice: a step's samples are those of {} processes now, of {} before", now.ranks,
+                        before.ranks));
   return now;
 }
 
-SaveFormats save_formats(const CausalLm& model, const TrainRequest& request, std::optional<LoraShape> shape,
+// Each rank writes its part of the tensors, the root all else.
+SaveFormats save_formats(const TrainRequest& request, std::optional<LoraShape> shape, bool is_root,
                          const RunLog& log) {
   const std::filesystem::path base = request.model.hf_model_id;
   if (shape) {
     const auto write_state = [=, &request, &log](const RunState& state, const std::filesystem::path& to) {
-      log.sync();
-      write_peft_adapter(state.values, *shape, request.model.hf_model_id, to);
       write_progress(state, to);
+      if (!is_root) return;
+      log.sync();
+      write_peft_adapter(state.weights.values, *shape, request.model.hf_model_id, to);
       write_origin(state, to);
     };
     const auto write_checkpoint = [=](const RunState& state, const std::filesystem::path& to) {
       write_state(state, to);
-      copy_tokenizer_files(base, to);
+      if (is_root) copy_tokenizer_files(base, to);
     };
     std::set<std::string> alone = {"manifest.json"};
     for (const auto& file : tokenizer_files(base)) alone.insert(file.filename().string());
     return {write_checkpoint, write_state,
             [alone](const std::string& name) { return alone.count(name) == 0; }};
   }
-  const auto dtype = model.precision.base.value_or(model.stored_dtype());
   const auto write_checkpoint = [=](const RunState& state, const std::filesystem::path& to) {
-    write_model_folder(state.values, dtype, base, to);
+    write_model_folder(state.weights, base, to);
+    if (!is_root) return;
     write_origin(state, to);
     copy_tokenizer_files(base, to);
   };
-  const auto write_state = [&log](const RunState& state, const std::filesystem::path& to) {
-    log.sync();
-    write_master_weights(state.values, to);
+  const auto write_state = [is_root, &log](const RunState& state, const std::filesystem::path& to) {
+    write_master_weights(state, to);
     write_progress(state, to);
+    if (!is_root) return;
+    log.sync();
     write_origin(state, to);
   };
   return {write_checkpoint, write_state, nullptr};
@@ -187,8 +220,7 @@ SaveFormats save_formats(const CausalLm& model, const TrainRequest& request, std
 // What the states and checkpoints that stay take together, one more being written.
 void require_space_for_states(const CausalLm& model, const TrainRequest& request,
                               const RunDirectory& directory, RunLog& log) {
-  std::int64_t trained = 0;
-  for (const auto* parameter : model.parameters()) trained += parameter->value.numel();
+  const auto trained = trained_count(model);
   const auto state = trained * 3 * 4;  // float32: weights and two moments
   const auto checkpoint = request.lora.full_ft ? trained * 4 : state;
   const auto wanted = state * (kStatesKept + 1) + checkpoint * (request.run.save_total_limit + 1);
@@ -221,6 +253,31 @@ void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, b
                "\n```");
 }
 
+void say_what_is_trained(const TrainRequest& request, const RunDirectory& directory, const CausalLm& model,
+                         const std::string& notice, bool is_shared, int ranks, RunLog& log) {
+  log.say("run: " + directory.path().string());
+  if (ranks > 1) log.say(fmt::format("{} processes, sharding {}", ranks, is_shared ? "full" : "none"));
+  for (const auto& line : device_notes(request.model.device, model.device)) log.say(line);
+  if (!notice.empty()) log.say(notice);
+  for (const auto& note : weight_notes(model)) log.say(note);
+  if (request.train.remove_unused_columns) log.say("notice: --remove_unused_columns has no effect");
+  if (request.train.use_liger_kernel) log.say("notice: --use_liger_kernel has no effect");
+}
+
+// The root builds what is missing; the others take what it has built.
+PreparedData prepared_data(const TrainRequest& request, ProcessGroup& group, RunLog& log) {
+  PreparedData data;
+  const auto prepare = [&] {
+    data = prepare_data(request.dataset, request.train.seed, [&](const std::string& line) { log.say(line); });
+  };
+  group.on_root(prepare);
+  group.on_all([&] {
+    if (!group.is_root()) prepare();
+  });
+  require_agreement(data.data_sha256, "data", group);
+  return data;
+}
+
 }  // namespace
 
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
@@ -231,51 +288,59 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto notice = fit_to_model(request.example, config, given);
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, config);
-  RunLog log;
   const auto device = resolve_device(request.model.device);
-  CausalLm model(folder, resolve_precision(request.model, device), device);
+  const auto world = meet_other_ranks(request);
+  auto& group = world->group();
+  const bool is_shared = decide_sharding(request, *world);
+  CausalLm model(folder, resolve_precision(request.model, device), device,
+                 is_shared ? Loading::kToBeShared : Loading::kWhole);
 
+  RunLog log(group.is_root());
   take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
-                         request.run.new_run);
-  log.say("run: " + directory.path().string());
-  for (const auto& line : device_notes(request.model.device, device)) log.say(line);
-  if (!device.is_cpu()) require_selftest(device, [&](const std::string& line) { log.say(line); });
-  if (!notice.empty()) log.say(notice);
-  for (const auto& note : weight_notes(model)) log.say(note);
-  if (request.train.remove_unused_columns) log.say("notice: --remove_unused_columns has no effect");
-  if (request.train.use_liger_kernel) log.say("notice: --use_liger_kernel has no effect");
-  auto start = start_run(request, directory, log);
-  const auto shape = set_up_training(model, request, start, log);
-  require_space_for_states(model, request, directory, log);
-  const auto data =
-      prepare_data(request.dataset, request.train.seed, [&](const std::string& line) { log.say(line); });
+                         request.run.new_run, world->saving_group());
+  say_what_is_trained(request, directory, model, notice, is_shared, group.size(), log);
+  if (!device.is_cpu()) {
+    const auto say = [&](const std::string& line) { log.say(line); };
+    group.on_all([&] {
+      if (world->local_rank() == 0) require_selftest(device, say);
+    });
+    world->join_gpus(cuda_object().table->make_nccl_backend,
+                     std::chrono::seconds(request.dist.collective_timeout));
+  }
+  auto start = start_run(request, directory, log, group);
+  const auto shape = set_up_training(model, request, start, is_shared, group, log);
+  group.on_root([&] { require_space_for_states(model, request, directory, log); });
+  enter_phase("preparing data");
+  const auto data = prepared_data(request, group, log);
   const bool same_data = require_same_data(start, data.data_sha256, directory, log);
   const TokenizerEncoder encoder(tokenizer, request.example);
   const auto samples = load_samples(request, data, encoder, log);
   require_sound_samples(samples.training, request.example, tokenizer.bos_id(), encoder.eos_id(),
                         request.run.force, [&](const std::string& line) { log.say(line); });
-  const auto plan = plan_step(model, request, start, samples, log);
+  const auto plan = plan_step(model, request, start, samples, *world, log);
 
   auto& record = start.record;
   record.options = OptionTable(request).to_json();
   record.data_folder = std::filesystem::absolute(data.folder).string();
   record.data_sha256 = data.data_sha256;
-  record.plan = execution_plan(model, start, plan, log);
+  record.plan = execution_plan(model, start, plan, group.size(), log);
   const auto run_record = [&](const StepPlan& now) {
     record.plan.micro_batch_tokens = now.micro_batch_tokens;
     record.plan.kept_layers = now.kept_layers;
     return run_record_text(record);
   };
-  write_file_atomically(directory.path() / kRunRecord, run_record(plan));
+  group.on_root([&] { write_file_atomically(directory.path() / kRunRecord, run_record(plan)); });
 
   std::optional<MetricReporters> reporters;  // ends last: it sends what was logged
-  Saver saver(directory, save_formats(model, request, shape, log), request.run.save_total_limit);
-  Trainer trainer(
-      {model, samples.training, samples.validation, request.train, total_steps(request, samples.training),
-       request.run.save_steps, plan, directory.path(), run_record, [&] { reporters->poll(); }},
-      saver, log);
+  Saver saver(directory, save_formats(request, shape, group.is_root(), log), request.run.save_total_limit,
+              world->saving_group());
+  Trainer trainer({model, group, samples.training, samples.validation, request.train,
+                   total_steps(request, samples.training, group.size()), request.run.save_steps, plan,
+                   model.precision.base.value_or(model.stored_dtype()), directory.path(), run_record,
+                   [&] { reporters->poll(); }},
+                  saver, log);
   if (start.state) {
     trainer.resume(*start.state, start.state_folder);
     if (!same_data) trainer.restart_data();
@@ -285,9 +350,11 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   }
   const bool is_done = trainer.is_done() && std::filesystem::exists(directory.path() / kAllResults);
   open_log(log, request, start, is_done, directory.path());
-  reporters.emplace(request.run.reporters(), directory.path(),
+  reporters.emplace(group.is_root() ? request.run.reporters() : std::set<std::string>(), directory.path(),
                     [&](const std::string& line) { log.say(line); });
-  return static_cast<int>(trainer.run());
+  const auto code = trainer.run();
+  world->leave();
+  return static_cast<int>(code);
 }
 
 }  // namespace anneal

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "data/dataset_options.h"
 #include "data/example_options.h"
+#include "dist/dist_options.h"
 #include "models/model_options.h"
 #include "nn/lora_options.h"
 #include "train/train_options.h"
@@ -86,6 +87,7 @@ struct TrainRequest {
   ExampleOptions example;
   TrainOptions train;
   RunOptions run;
+  DistOptions dist;
 
   static void fields(auto& c, auto field) {
     field("model", c.model, "Model");
@@ -94,6 +96,7 @@ struct TrainRequest {
     field("example", c.example, "Samples");
     field("train", c.train, "Training");
     field("run", c.run, "Run");
+    field("dist", c.dist, "Several processes");
   }
 
   // Completes what depends on which flags were given, and collects every mistake that can be seen without the

@@ -14,10 +14,11 @@ struct SampleScore {
   bool exact = true;        // every trained token is the argmax
 };
 
-// In the order of `samples`; micro-batches of at most `budget` tokens. `progress` gets the number done so
-// far.
+// In the order of `samples`; micro-batches of at most `budget` tokens. The samples are divided over the ranks
+// of `group`, and every rank gets all scores. `progress` gets the number done so far, on all ranks equally
+// often.
 std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<SampleView>& samples,
-                                       std::int64_t budget,
+                                       std::int64_t budget, ProcessGroup& group,
                                        const std::function<void(std::int64_t)>& progress);
 
 struct MeanLoss {

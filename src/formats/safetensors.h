@@ -82,6 +82,16 @@ using BytesOfTensor = std::function<std::span<const std::byte>(const TensorPlan&
 // Writes atomically, tensors ordered by falling alignment, then name; metadata {"format":"pt"}.
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors);
 
+// In the order given; a tensor larger than `shard_bytes` has a shard of its own.
+using TensorShards = std::vector<std::vector<TensorPlan>>;
+TensorShards cut_into_shards(const std::vector<TensorPlan>& tensors, std::int64_t shard_bytes);
+
+// Writes those shards that `is_wanted` names, and with the first of all their index. One shard is
+// model.safetensors. Returns the names of the files written.
+std::vector<std::string> write_safetensors_shards(const std::filesystem::path& folder,
+                                                  const TensorShards& shards, const BytesOfTensor& bytes_of,
+                                                  const std::function<bool(std::size_t)>& is_wanted);
+
 // Writes model.safetensors, or shards of at most `shard_bytes` with their index, tensors in the order given.
 // Returns the names of the files written.
 std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,

@@ -54,20 +54,18 @@ void write_file(const std::filesystem::path& path, std::vector<TensorPlan> tenso
   file.commit();
 }
 
-// In the order given; a tensor larger than the limit has a shard of its own.
-std::vector<std::vector<TensorPlan>> cut_into_shards(const std::vector<TensorPlan>& tensors,
-                                                     std::int64_t shard_bytes) {
-  std::vector<std::vector<TensorPlan>> shards(1);
-  std::int64_t in_shard = 0;
-  for (const auto& tensor : tensors) {
-    if (in_shard > 0 && in_shard + tensor.bytes() > shard_bytes) {
-      shards.emplace_back();
-      in_shard = 0;
+std::string index_of(const TensorShards& shards, const std::vector<std::string>& names) {
+  Json weight_map = Json::object();
+  std::int64_t total_bytes = 0, total_parameters = 0;
+  for (std::size_t index = 0; index < shards.size(); ++index)
+    for (const auto& tensor : shards[index]) {
+      weight_map[tensor.name] = names[index];
+      total_bytes += tensor.bytes();
+      total_parameters += tensor.bytes() / bytes_per_element(tensor.dtype);
     }
-    shards.back().push_back(tensor);
-    in_shard += tensor.bytes();
-  }
-  return shards;
+  const Json index = {{"metadata", {{"total_parameters", total_parameters}, {"total_size", total_bytes}}},
+                      {"weight_map", weight_map}};
+  return index.dump(2) + "\n";
 }
 
 }  // namespace
@@ -82,33 +80,44 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Name
   write_file(path, plans_of(tensors), bytes_in(tensors));
 }
 
-std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,
-                                                  const std::vector<TensorPlan>& tensors,
-                                                  std::int64_t shard_bytes, const BytesOfTensor& bytes_of) {
-  const auto shards = cut_into_shards(tensors, shard_bytes);
-  if (shards.size() == 1) {
-    write_file(folder / "model.safetensors", shards[0], bytes_of);
-    return {"model.safetensors"};
+TensorShards cut_into_shards(const std::vector<TensorPlan>& tensors, std::int64_t shard_bytes) {
+  TensorShards shards(1);
+  std::int64_t in_shard = 0;
+  for (const auto& tensor : tensors) {
+    if (in_shard > 0 && in_shard + tensor.bytes() > shard_bytes) {
+      shards.emplace_back();
+      in_shard = 0;
+    }
+    shards.back().push_back(tensor);
+    in_shard += tensor.bytes();
   }
-  std::vector<std::string> files;
-  Json weight_map = Json::object();
-  std::int64_t total_bytes = 0, total_parameters = 0;
+  return shards;
+}
+
+std::vector<std::string> write_safetensors_shards(const std::filesystem::path& folder,
+                                                  const TensorShards& shards, const BytesOfTensor& bytes_of,
+                                                  const std::function<bool(std::size_t)>& is_wanted) {
+  std::vector<std::string> names, written;
   for (std::size_t index = 0; index < shards.size(); ++index) {
     char name[64];
     std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", index + 1, shards.size());
-    for (const auto& tensor : shards[index]) {
-      weight_map[tensor.name] = name;
-      total_bytes += tensor.bytes();
-      total_parameters += tensor.bytes() / bytes_per_element(tensor.dtype);
-    }
-    write_file(folder / name, shards[index], bytes_of);
-    files.emplace_back(name);
+    names.emplace_back(shards.size() == 1 ? "model.safetensors" : name);
+    if (!is_wanted(index)) continue;
+    write_file(folder / names.back(), shards[index], bytes_of);
+    written.push_back(names.back());
   }
-  const Json index = {{"metadata", {{"total_parameters", total_parameters}, {"total_size", total_bytes}}},
-                      {"weight_map", weight_map}};
-  write_file_atomically(folder / "model.safetensors.index.json", index.dump(2) + "\n");
-  files.emplace_back("model.safetensors.index.json");
-  return files;
+  if (shards.size() > 1 && is_wanted(0)) {
+    written.emplace_back("model.safetensors.index.json");
+    write_file_atomically(folder / written.back(), index_of(shards, names));
+  }
+  return written;
+}
+
+std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,
+                                                  const std::vector<TensorPlan>& tensors,
+                                                  std::int64_t shard_bytes, const BytesOfTensor& bytes_of) {
+  return write_safetensors_shards(folder, cut_into_shards(tensors, shard_bytes), bytes_of,
+                                  [](std::size_t) { return true; });
 }
 
 std::vector<std::string> write_safetensors_folder(const std::filesystem::path& folder,

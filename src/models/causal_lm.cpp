@@ -79,11 +79,12 @@ at::Tensor checked_tensor(const SafetensorsFolder& weights, const std::string& n
 }
 
 CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& model_precision,
-                   at::Device model_device)
+                   at::Device model_device, Loading loading)
     : config(read_model_config(model_folder)),
       precision(model_precision),
       device(model_device),
-      folder(model_folder) {
+      folder(model_folder),
+      loading_(loading) {
   if (!device.is_meta()) weights_ = std::make_unique<SafetensorsFolder>(model_folder);
   stored_dtype_ =
       stored_tensor("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}).scalar_type();
@@ -102,10 +103,13 @@ at::Tensor CausalLm::stored_tensor(const std::string& name, const std::vector<st
   return checked_tensor(*weights_, name, shape);
 }
 
+at::ScalarType CausalLm::held_type(at::ScalarType stored) const {
+  return precision.base.value_or(stored == at::kHalf ? at::kFloat : stored);
+}
+
 at::Tensor CausalLm::load_frozen(const std::string& name, const std::vector<std::int64_t>& shape) {
   const auto tensor = stored_tensor(name, shape);
-  const auto type = tensor.scalar_type() == at::kHalf ? at::kFloat : tensor.scalar_type();
-  return tensor.to(device, precision.base.value_or(type));
+  return loading_ == Loading::kWhole ? tensor.to(device, held_type(tensor.scalar_type())) : tensor;
 }
 
 NormWeight CausalLm::load_norm(const std::string& name, std::int64_t width) {
@@ -143,7 +147,9 @@ DecoderLayer CausalLm::load_layer(std::int64_t index) {
 
 Parameter* CausalLm::add_parameter(const std::string& name, const at::Tensor& initial,
                                    at::ScalarType compute) {
-  return full_parameters.emplace_back(std::make_unique<Parameter>(name, initial, compute)).get();
+  auto parameter =
+      loading_ == Loading::kWhole ? Parameter(name, initial, compute) : Parameter::unshared(name, initial);
+  return full_parameters.emplace_back(std::make_unique<Parameter>(std::move(parameter))).get();
 }
 
 void CausalLm::train_all_weights() {
@@ -154,7 +160,7 @@ void CausalLm::train_all_weights() {
   const auto train_norm = [this](NormWeight& weight) {
     if (!weight.weight_D.defined()) return;
     weight.parameter = add_parameter(weight.name + ".weight", weight.weight_D, at::kFloat);
-    weight.weight_D = weight.parameter->value;
+    weight.weight_D = weight.parameter->compute;
   };
   embedding_parameter = add_parameter("model.embed_tokens.weight", embedding_VE, precision.compute);
   embedding_VE = embedding_parameter->compute;
@@ -166,6 +172,44 @@ void CausalLm::train_all_weights() {
   }
   train_norm(norm);
   if (!config.tie_word_embeddings) train_linear(lm_head);
+}
+
+void CausalLm::share(ProcessGroup& group) {
+  TORCH_CHECK(loading_ == Loading::kToBeShared);
+  const auto add_weight = [this](ShardedUnit& unit, at::Tensor& weight, Parameter* parameter) {
+    const auto held = held_type(weight.scalar_type());
+    if (parameter)
+      unit.add_trained(*parameter, precision.compute, held, &weight);
+    else
+      unit.add_frozen(weight, held);
+  };
+  // Frozen ones are a few thousand numbers: every rank holds them.
+  const auto add_norm = [](ShardedUnit& unit, NormWeight& norm) {
+    if (norm.parameter) unit.add_trained(*norm.parameter, at::kFloat, at::kFloat, &norm.weight_D);
+  };
+  const auto add_unit = [&]() -> ShardedUnit& {
+    return *units_.emplace_back(std::make_unique<ShardedUnit>(group, device));
+  };
+  add_weight(add_unit(), embedding_VE, embedding_parameter);
+  for (auto& layer : layers) {
+    auto& unit = add_unit();
+    for (auto& linear : layer.projections) {
+      add_weight(unit, linear.weight_OI, linear.weight_parameter);
+      if (!linear.lora) continue;
+      for (auto* parameter : {&linear.lora->a_RI, &linear.lora->b_OR})
+        unit.add_trained(*parameter, precision.compute, at::kFloat, nullptr);
+    }
+    for (auto* weight :
+         {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
+      add_norm(unit, *weight);
+  }
+  auto& head = add_unit();
+  add_norm(head, norm);
+  if (!config.tie_word_embeddings) add_weight(head, lm_head.weight_OI, lm_head.weight_parameter);
+  for (auto& unit : units_) {
+    unit->share();
+    weights_->drop_pages();  // what was read of the files for this rank's part
+  }
 }
 
 std::vector<Parameter*> CausalLm::parameters() const {
@@ -221,8 +265,18 @@ RopeTable CausalLm::rope(const TokenBatch& batch) const {
 at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch) {
   const auto rope = model.rope(batch);
   const LayerPass pass{rope, batch.segment_starts, {}};
-  auto x_NE = model.embed(batch);
-  for (const auto& layer : model.layers) x_NE = layer.forward(model.config, x_NE, pass, nullptr);
+  at::Tensor x_NE;
+  {
+    const Gathered weights(model.embedding_unit());
+    prefetch(model.layer_unit(0));
+    x_NE = model.embed(batch);
+  }
+  const auto num_layers = static_cast<std::int64_t>(model.layers.size());
+  for (std::int64_t index = 0; index < num_layers; ++index) {
+    const Gathered weights(model.layer_unit(index));
+    prefetch(index + 1 < num_layers ? model.layer_unit(index + 1) : model.head_unit());
+    x_NE = model.layers[index].forward(model.config, x_NE, pass, nullptr);
+  }
   return x_NE;
 }
 

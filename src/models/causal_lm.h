@@ -12,6 +12,7 @@
 #include "models/decoder_layer.h"
 #include "models/model_config.h"
 #include "models/model_options.h"
+#include "models/sharded_unit.h"
 #include "models/token_batch.h"
 #include "nn/parameter.h"
 
@@ -34,11 +35,16 @@ at::Tensor checked_tensor(const SafetensorsFolder& weights, const std::string& n
                           const std::vector<std::int64_t>& shape);
 DType dtype_of(at::ScalarType type);
 
+// Whether frozen weights are held in their dtype from the start, or stay mapped as they are in the files
+// until share() takes this rank's part of them.
+enum class Loading { kWhole, kToBeShared };
+
 class CausalLm {
  public:
   // Throws UserError(kModel) that names tensor and file for what is missing or has the wrong shape. On the
   // meta device config.json is enough: tensors have shapes and no values.
-  CausalLm(const std::filesystem::path& folder, const Precision& precision, at::Device device = at::kCPU);
+  CausalLm(const std::filesystem::path& folder, const Precision& precision, at::Device device = at::kCPU,
+           Loading loading = Loading::kWhole);
 
   ModelConfig config;
   Precision precision;
@@ -65,6 +71,21 @@ class CausalLm {
     return config.tie_word_embeddings ? embedding_parameter : lm_head.weight_parameter;
   }
 
+  // FULL_SHARD over the ranks of `group`, of a model that was loaded for it; after adapters and parameters
+  // are there. From now on a unit's weights must be gathered for as long as they are used.
+  void share(ProcessGroup& group);
+  bool is_shared() const { return !units_.empty(); }
+  // None where the model is not shared.
+  ShardedUnit* embedding_unit() const { return unit(0); }
+  ShardedUnit* layer_unit(std::int64_t index) const { return unit(index + 1); }
+  ShardedUnit* head_unit() const { return unit(static_cast<std::int64_t>(layers.size()) + 1); }
+  // What the head needs besides: the embedding, where they are one.
+  ShardedUnit* tied_head_unit() const { return config.tie_word_embeddings ? embedding_unit() : nullptr; }
+
+  void for_each_unit(const std::function<void(ShardedUnit&)>& visit) const {
+    for (const auto& unit : units_) visit(*unit);
+  }
+
   // For inference alone: packs all linear layers, adapters with them, and the head.
   void pack();
   const PackedLinear& packed_head() const { return *packed_head_; }
@@ -82,6 +103,8 @@ class CausalLm {
   at::ScalarType stored_dtype() const { return stored_dtype_; }
 
  private:
+  ShardedUnit* unit(std::int64_t index) const { return is_shared() ? units_[index].get() : nullptr; }
+  at::ScalarType held_type(at::ScalarType stored) const;
   at::Tensor stored_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
   at::Tensor load_frozen(const std::string& name, const std::vector<std::int64_t>& shape);
   NormWeight load_norm(const std::string& name, std::int64_t width);
@@ -90,6 +113,8 @@ class CausalLm {
   Parameter* add_parameter(const std::string& name, const at::Tensor& initial, at::ScalarType compute);
 
   std::unique_ptr<SafetensorsFolder> weights_;
+  Loading loading_;
+  std::vector<std::unique_ptr<ShardedUnit>> units_;  // embedding, layers, head
   std::unique_ptr<PackedLinear> packed_head_;
   at::ScalarType stored_dtype_ = at::kFloat;
 };

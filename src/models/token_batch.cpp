@@ -36,12 +36,12 @@ TokenBatch make_token_batch(std::span<const SampleView> samples, at::Device devi
 }
 
 at::Tensor dropout_row_keys(const TokenBatch& batch, std::uint64_t seed, std::int64_t step,
-                            std::int64_t first_ordinal) {
+                            std::span<const std::size_t> ordinals) {
   const auto step_key = mix(mix(seed, hash_name("dropout")), step);
   std::vector<std::int64_t> keys;
   keys.reserve(batch.tokens());
   for (std::int64_t sample = 0; sample < batch.samples(); ++sample) {
-    const auto sample_key = mix(step_key, first_ordinal + sample);
+    const auto sample_key = mix(step_key, ordinals[sample]);
     const auto length = batch.segment_starts[sample + 1] - batch.segment_starts[sample];
     for (std::int64_t position = 0; position < length; ++position)
       keys.push_back(static_cast<std::int64_t>(mix(sample_key, position)));

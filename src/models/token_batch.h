@@ -36,6 +36,6 @@ TokenBatch make_token_batch(std::span<const SampleView> samples, at::Device devi
 // Keys of the batch's dropout, one a token, in the form of DropoutKeys: functions of (seed, step, ordinal of
 // the sample in the step, position).
 at::Tensor dropout_row_keys(const TokenBatch& batch, std::uint64_t seed, std::int64_t step,
-                            std::int64_t first_ordinal);
+                            std::span<const std::size_t> ordinals);
 
 }  // namespace anneal

@@ -1,6 +1,7 @@
 #include "train/adamw.h"
 
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
@@ -16,7 +17,8 @@ namespace anneal {
 namespace {
 
 constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
-constexpr double kClipEpsilon = 1e-6;  // torch.nn.utils.clip_grad_norm_
+constexpr std::int64_t kBucketBytes = 64 << 20;  // of gradients that travel together
+constexpr double kClipEpsilon = 1e-6;            // torch.nn.utils.clip_grad_norm_
 
 // Waits for the device once for all. Of the meta device, which has no values: NaN.
 std::vector<double> on_host(const std::vector<at::Tensor>& scalars) {
@@ -36,21 +38,41 @@ bool is_decayed(const std::string& parameter_name) {
   return !(has("bias") || has("layernorm") || has("rmsnorm") || has(".norm.") || has("_norm."));
 }
 
-double clip_gradients(const std::vector<Parameter*>& parameters, double max_norm) {
+double clip_gradients(const std::vector<Parameter*>& parameters, double max_norm, ProcessGroup& group) {
   std::vector<at::Tensor> norms;
   for (const auto* parameter : parameters)
-    norms.push_back(at::linalg_vector_norm(parameter->gradient, 2, {}, false, at::kDouble));
-  double squares = 0;
-  for (const double norm : on_host(norms)) squares += norm * norm;
-  const double norm = std::sqrt(squares);
+    norms.push_back(at::linalg_vector_norm(parameter->value_gradient, 2, {}, false, at::kDouble));
+  const auto values = on_host(norms);
+  double squares = 0, shared_squares = 0;
+  for (std::size_t at = 0; at < parameters.size(); ++at)
+    (parameters[at]->is_shared ? shared_squares : squares) += values[at] * values[at];
+  const double norm = std::sqrt(squares + group.sum(shared_squares));
   const double scale = max_norm / (norm + kClipEpsilon);
   if (max_norm > 0 && std::isfinite(norm) && scale < 1)
-    for (auto* parameter : parameters) parameter->gradient.mul_(scale);
+    for (auto* parameter : parameters) parameter->value_gradient.mul_(scale);
   return norm;
 }
 
+void reduce_gradients(const std::vector<Parameter*>& parameters, ProcessGroup& group) {
+  if (group.size() == 1) return;
+  for (std::size_t begin = 0, end = 0; begin < parameters.size(); begin = end) {
+    std::vector<at::Tensor> bucket;
+    for (std::int64_t bytes = 0; end < parameters.size() && bytes < kBucketBytes; ++end) {
+      bucket.push_back(parameters[end]->value_gradient.view({-1}));
+      bytes += static_cast<std::int64_t>(bucket.back().nbytes());
+    }
+    auto flat = at::cat(bucket);
+    group.all_reduce_sum(flat);
+    std::int64_t offset = 0;
+    for (auto& gradient : bucket) {
+      gradient.copy_(flat.slice(0, offset, offset + gradient.numel()));
+      offset += gradient.numel();
+    }
+  }
+}
+
 void zero_gradients(const std::vector<Parameter*>& parameters) {
-  for (auto* parameter : parameters) parameter->gradient.zero_();
+  for (auto* parameter : parameters) parameter->value_gradient.zero_();
 }
 
 void plain::adamw(at::Tensor& value, const at::Tensor& gradient, at::Tensor& first_moment,
@@ -68,7 +90,7 @@ AdamW::AdamW(std::vector<Parameter*> parameters, double weight_decay) : paramete
   for (auto* parameter : parameters_) {
     auto& group = groups_[is_decayed(parameter->name) ? 0 : 1];
     group.values.push_back(parameter->value);
-    group.gradients.push_back(parameter->gradient);
+    group.gradients.push_back(parameter->value_gradient);
     group.first_moments.push_back(first_moments_.emplace_back(at::zeros_like(parameter->value)));
     group.second_moments.push_back(second_moments_.emplace_back(at::zeros_like(parameter->value)));
   }

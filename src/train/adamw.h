@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "dist/process_group.h"
 #include "nn/parameter.h"
 
 namespace anneal {
@@ -10,8 +11,12 @@ namespace anneal {
 bool is_decayed(const std::string& parameter_name);
 
 // The global L2 norm of all gradients, before clipping. Scales them by max_norm / (norm + 1e-6) where that is
-// below 1; max_norm 0 leaves them. Does not scale where the norm is not finite.
-double clip_gradients(const std::vector<Parameter*>& parameters, double max_norm);
+// below 1; max_norm 0 leaves them. Does not scale where the norm is not finite. Of shared parameters each
+// rank of `group` has a part.
+double clip_gradients(const std::vector<Parameter*>& parameters, double max_norm, ProcessGroup& group);
+
+// Sums the gradients of parameters that every rank has all of.
+void reduce_gradients(const std::vector<Parameter*>& parameters, ProcessGroup& group);
 
 void zero_gradients(const std::vector<Parameter*>& parameters);
 
@@ -31,7 +36,7 @@ class AdamW {
   // Moves the parameters and refreshes their compute copies.
   void step(double learning_rate);
 
-  // What a resumed run needs: in the order of the parameters, float32, the shapes of the parameters; and the
+  // What a resumed run needs: in the order of the parameters, float32, the shapes of their values; and the
   // number of updates.
   const std::vector<at::Tensor>& first_moments() const { return first_moments_; }
   const std::vector<at::Tensor>& second_moments() const { return second_moments_; }

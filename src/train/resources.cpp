@@ -30,38 +30,12 @@ std::int64_t kept_bytes_per_token(const CausalLm& model) {
   const auto q_width = c.num_attention_heads * c.head_dim, kv_width = c.num_key_value_heads * c.head_dim;
   std::int64_t values = 2 * c.hidden_size + 2 * q_width + 2 * kv_width + 2 * c.intermediate_size;
   for (const auto& linear : model.layers.front().projections)
-    if (linear.lora) values += linear.lora->a_RI.value.size(0);
+    if (linear.lora) values += linear.lora->a_RI.shape[0];
   return values * element_bytes(model) + c.num_attention_heads * 4;
 }
 
 std::int64_t recomputed_bytes_per_token(const CausalLm& model) {
   return model.config.hidden_size * element_bytes(model);
-}
-
-double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool) {
-  double tokens = 0, trained = 0, attended = 0;
-  for (const auto& sample : pool) {
-    const auto length = static_cast<double>(sample.ids.size());
-    tokens += length;
-    trained += static_cast<double>(trained_positions(sample));
-    attended += length * (length + 1) / 2;
-  }
-  double per_token = 0;
-  for (const auto& layer : model.layers)
-    for (const auto& linear : layer.projections) {
-      const auto weights = static_cast<double>(linear.weight_OI.numel());
-      per_token += (linear.weight_parameter ? 6 : 4) * weights;
-      if (linear.lora)
-        per_token +=
-            6.0 * static_cast<double>(linear.lora->a_RI.value.numel() + linear.lora->b_OR.value.numel());
-    }
-  const auto& c = model.config;
-  // Two products a pair of positions forward, and twice as much backward.
-  const double per_pair =
-      3.0 * 4 * static_cast<double>(c.num_attention_heads * c.head_dim * c.num_hidden_layers);
-  const double head =
-      (model.head_parameter() ? 6.0 : 4.0) * static_cast<double>(c.vocab_size * c.hidden_size);
-  return tokens * per_token + attended * per_pair + trained * head;
 }
 
 double measured_gemm_flops_per_second(const CausalLm& model) {
@@ -72,7 +46,7 @@ double measured_gemm_flops_per_second(const CausalLm& model) {
   for (const auto& linear : model.layers.front().projections) {
     const auto options = at::TensorOptions(model.device).dtype(model.precision.compute);
     const auto x = at::zeros({kRows, linear.in_features()}, options);
-    const auto weight = linear.weight_OI.to(model.precision.compute);
+    const auto weight = at::zeros(linear.weight_OI.sizes(), options);
     synchronize(model.device);
     double fastest = std::numeric_limits<double>::infinity();  // a limit is what the machine can do
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
@@ -101,7 +75,7 @@ bool is_out_of_memory(const std::exception& error) {
 std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::int64_t longest) {
   constexpr std::int64_t kFloatsOfATrainedWeight = 4;  // itself, its gradient, two moments
   std::int64_t trained = 0;
-  for (const auto* parameter : model.parameters()) trained += parameter->value.numel();
+  for (const auto* parameter : model.parameters()) trained += parameter->numel();
   const auto tokens = std::max(plan.micro_batch_tokens, longest);
   const auto layers = model.config.num_hidden_layers;
   const auto activations = tokens * (kept_bytes_per_token(model) * (plan.kept_layers + 1) +

@@ -13,10 +13,6 @@ namespace anneal {
 std::int64_t kept_bytes_per_token(const CausalLm& model);
 std::int64_t recomputed_bytes_per_token(const CausalLm& model);
 
-// Floating-point operations that one step needs: 4 a frozen weight and token, 6 a trained one, causal
-// attention, and the head on trained rows only.
-double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool);
-
 // The rate of the GEMMs of the layers' weight shapes at 2048 rows in the compute dtype, weighted by work.
 double measured_gemm_flops_per_second(const CausalLm& model);
 

@@ -9,6 +9,7 @@ namespace anneal {
 void RunLog::open(const RunLogFiles& files) {
   const auto path = files.folder / "log.jsonl";
   history_ = files.history.value_or(Json::array());
+  if (!speaks_) return;
   std::string lines;
   for (const auto& event : history_) lines += event.dump() + "\n";
   write_file_atomically(path, lines);
@@ -24,7 +25,7 @@ void RunLog::event(Json event) {
   event["wall_time"] = wall_time();
   for (auto& [key, value] : event.items())
     if (value.is_number_float() && !std::isfinite(value.get<double>())) value = nullptr;
-  bool is_written = file_->append(event.dump() + "\n");
+  bool is_written = !file_ || file_->append(event.dump() + "\n");
   if (tensorboard_) is_written &= tensorboard_->add(event);
   history_.push_back(std::move(event));
   if (!is_written && !std::exchange(has_warned_, true))

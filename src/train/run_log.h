@@ -21,8 +21,15 @@ struct RunLogFiles {
 
 class RunLog {
  public:
-  void say(const std::string& line) { console_.say(line); }
-  void progress(const std::string& line) { console_.progress(line); }
+  // Of several ranks one speaks and writes; the others only keep the history.
+  explicit RunLog(bool speaks = true) : speaks_(speaks) {}
+
+  void say(const std::string& line) {
+    if (speaks_) console_.say(line);
+  }
+  void progress(const std::string& line) {
+    if (speaks_) console_.progress(line);
+  }
 
   // To be called before what follows.
   void open(const RunLogFiles& files);
@@ -35,6 +42,7 @@ class RunLog {
   void require_written() const;  // throws UserError(kResources)
 
  private:
+  bool speaks_;
   Console console_;
   std::optional<AppendFile> file_;
   std::optional<TensorBoardLog> tensorboard_;

@@ -2,7 +2,14 @@
 
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
+#include <initializer_list>
+
+#include "base/activity.h"
+#include "models/flops.h"
 #include "models/language_head.h"
+#include "models/sample_shares.h"
+#include "train/adamw.h"
 
 namespace anneal {
 namespace {
@@ -17,24 +24,56 @@ std::int64_t lowest_trained_layer(const CausalLm& model) {
   return index;
 }
 
-double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& row_keys,
-                   std::int64_t kept_layers, double gradient_scale) {
-  const auto num_layers = static_cast<std::int64_t>(model.layers.size());
-  const auto rope = model.rope(batch);
-  const LayerPass pass{rope, batch.segment_starts, {row_keys}};
-  const auto lowest = lowest_trained_layer(model);
+// Calls work(), which adds to the gradients of what the units train.
+template <class Work>
+void with_gradients(std::initializer_list<ShardedUnit*> units, const Work& work) {
+  for (auto* unit : units)
+    if (unit) unit->open_gradients();
+  work();
+  for (auto* unit : units)
+    if (unit) unit->close_gradients();
+}
 
-  std::vector<LayerActivations> activations(num_layers);
-  auto x_NE = model.embed(batch);
+// The layers' activations that backward needs are left in `activations`.
+at::Tensor forward(CausalLm& model, const TokenBatch& batch, const LayerPass& pass, std::int64_t kept_layers,
+                   std::int64_t lowest, std::vector<LayerActivations>& activations) {
+  enter_phase("forward");
+  const auto num_layers = static_cast<std::int64_t>(model.layers.size());
+  at::Tensor x_NE;
+  {
+    const Gathered weights(model.embedding_unit());
+    prefetch(model.layer_unit(0));
+    x_NE = model.embed(batch);
+  }
   for (std::int64_t index = 0; index < num_layers; ++index) {
+    const Gathered weights(model.layer_unit(index));
+    prefetch(index + 1 < num_layers ? model.layer_unit(index + 1) : model.head_unit());
     const bool keeps = index >= num_layers - kept_layers && index >= lowest;
     const auto out_NE =
         model.layers[index].forward(model.config, x_NE, pass, keeps ? &activations[index] : nullptr);
     if (!keeps && index >= lowest) activations[index].input_NE = x_NE;
     x_NE = out_NE;
   }
+  return x_NE;
+}
 
-  auto head = language_head(model, x_NE, batch, gradient_scale);
+double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& row_keys,
+                   std::int64_t kept_layers, double gradient_scale) {
+  const auto num_layers = static_cast<std::int64_t>(model.layers.size());
+  const auto rope = model.rope(batch);
+  const LayerPass pass{rope, batch.segment_starts, {row_keys}};
+  const auto lowest = lowest_trained_layer(model);
+  std::vector<LayerActivations> activations(num_layers);
+  auto x_NE = forward(model, batch, pass, kept_layers, lowest, activations);
+
+  enter_phase("backward");
+  HeadResult head;
+  {
+    const Gathered weights(model.head_unit()), tied(model.tied_head_unit());
+    if (lowest < num_layers) prefetch(model.layer_unit(num_layers - 1));
+    with_gradients({model.head_unit(), model.tied_head_unit()},
+                   [&] { head = language_head(model, x_NE, batch, gradient_scale); });
+  }
   double sum_nll = 0;
   for (const auto& loss : head.losses_M) sum_nll += loss.nll;
   x_NE.reset();
@@ -42,11 +81,31 @@ double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& r
   auto& dx_NE = head.dx_NE;
   for (std::int64_t index = num_layers - 1; index >= std::max<std::int64_t>(lowest, 0); --index) {
     auto& kept = activations[index];
-    if (!kept.holds_all()) model.layers[index].forward(model.config, at::Tensor(kept.input_NE), pass, &kept);
-    model.layers[index].backward(model.config, dx_NE, kept, pass, /*wants_input_gradient=*/index > lowest);
+    auto& layer = model.layers[index];
+    const Gathered weights(model.layer_unit(index));
+    if (index > std::max<std::int64_t>(lowest, 0)) prefetch(model.layer_unit(index - 1));
+    if (!kept.holds_all()) layer.forward(model.config, at::Tensor(kept.input_NE), pass, &kept);
+    with_gradients({model.layer_unit(index)}, [&] {
+      layer.backward(model.config, dx_NE, kept, pass, /*wants_input_gradient=*/index > lowest);
+    });
   }
-  if (lowest < 0) model.embed_backward(batch, dx_NE);
+  if (lowest < 0) with_gradients({model.embedding_unit()}, [&] { model.embed_backward(batch, dx_NE); });
   return sum_nll;
+}
+
+// What a rank does of a step: samples of the pool, in order, as micro-batches.
+std::vector<std::vector<std::size_t>> micro_batches_of(const std::vector<std::size_t>& samples,
+                                                       const std::vector<std::int64_t>& lengths,
+                                                       std::int64_t budget) {
+  std::vector<std::int64_t> own;
+  for (const auto sample : samples) own.push_back(lengths[sample]);
+  const auto starts = cut_pool(own, budget);
+  std::vector<std::vector<std::size_t>> batches;
+  for (std::size_t cut = 0; cut + 1 < starts.size(); ++cut)
+    if (starts[cut] < starts[cut + 1])
+      batches.emplace_back(samples.begin() + static_cast<std::ptrdiff_t>(starts[cut]),
+                           samples.begin() + static_cast<std::ptrdiff_t>(starts[cut + 1]));
+  return batches;
 }
 
 }  // namespace
@@ -66,24 +125,41 @@ std::vector<std::size_t> cut_pool(const std::vector<std::int64_t>& lengths, std:
 }
 
 StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, const StepPlan& plan,
-                          std::uint64_t seed, std::int64_t dropout_step) {
+                          std::uint64_t seed, std::int64_t dropout_step, ProcessGroup& group) {
   const c10::InferenceMode no_autograd;
   StepLoss loss;
   std::vector<std::int64_t> lengths;
+  std::vector<double> costs;
   for (const auto& sample : pool) {
     lengths.push_back(static_cast<std::int64_t>(sample.ids.size()));
+    costs.push_back(needed_flops(model, {sample}));
     loss.tokens += lengths.back();
     loss.trained_tokens += trained_positions(sample);
   }
   if (loss.trained_tokens == 0) return loss;
-  const auto starts = cut_pool(lengths, plan.micro_batch_tokens);
-  for (std::size_t cut = 0; cut + 1 < starts.size(); ++cut) {
-    const auto batch =
-        make_token_batch(std::span(pool).subspan(starts[cut], starts[cut + 1] - starts[cut]), model.device);
-    const auto keys = dropout_row_keys(batch, seed, dropout_step, static_cast<std::int64_t>(starts[cut]));
-    loss.sum_nll +=
-        micro_batch(model, batch, keys, plan.kept_layers, 1 / static_cast<double>(loss.trained_tokens));
+  const auto shares = share_samples(costs, group.size());
+  const auto batches = micro_batches_of(shares[group.rank()], lengths, plan.micro_batch_tokens);
+  auto rounds = batches.size();
+  if (model.is_shared())
+    for (const auto& share : shares)
+      rounds = std::max(rounds, micro_batches_of(share, lengths, plan.micro_batch_tokens).size());
+  const auto shortest =
+      static_cast<std::size_t>(std::min_element(lengths.begin(), lengths.end()) - lengths.begin());
+  for (std::size_t round = 0; round < rounds; ++round) {
+    // A rank that has done its share takes part in the gathering of weights, with gradients of zero.
+    const bool counts = round < batches.size();
+    const auto chosen = counts ? batches[round] : std::vector<std::size_t>{shortest};
+    std::vector<SampleView> samples;
+    for (const auto sample : chosen) samples.push_back(pool[sample]);
+    const auto batch = make_token_batch(samples, model.device);
+    const auto keys = dropout_row_keys(batch, seed, dropout_step, chosen);
+    const auto sum_nll = micro_batch(model, batch, keys, plan.kept_layers,
+                                     counts ? 1 / static_cast<double>(loss.trained_tokens) : 0);
+    if (counts) loss.sum_nll += sum_nll;
   }
+  enter_phase("reducing gradients");
+  loss.sum_nll = group.sum(loss.sum_nll);
+  if (!model.is_shared()) reduce_gradients(model.parameters(), group);
   return loss;
 }
 

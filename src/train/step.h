@@ -24,9 +24,10 @@ struct StepLoss {
 // each run, and the end.
 std::vector<std::size_t> cut_pool(const std::vector<std::int64_t>& lengths, std::int64_t budget);
 
-// Adds to the parameters' gradients those of (sum of NLL) / (trained positions of the whole pool).
+// Adds to the parameters' gradients those of (sum of NLL) / (trained positions of the whole pool), which is
+// that of all ranks together: the samples are divided over `group`, and loss and gradients are those of all.
 // `dropout_step` keys the dropout of this step.
 StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, const StepPlan& plan,
-                          std::uint64_t seed, std::int64_t dropout_step);
+                          std::uint64_t seed, std::int64_t dropout_step, ProcessGroup& group);
 
 }  // namespace anneal

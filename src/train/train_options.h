@@ -105,8 +105,11 @@ struct TrainOptions {
           "Accepted for the sake of other tools' command lines; no effect.", free);
     field("num_workers", c.num_workers, "Processes that train together.",
           FieldTraits{.minimum = 1, .may_differ = true, .later = "several devices"});
-    field("sharding", c.sharding, "What the processes split.",
-          FieldTraits{.choices = {"full", "none", "auto"}, .may_differ = true, .later = "several devices"});
+    field(
+        "sharding", c.sharding,
+        "What several processes hold: full, each a part of weights, gradients and optimizer state, gathered "
+        "layer by layer; none, each all of them; auto, full where all of them do not fit.",
+        FieldTraits{.choices = {"full", "none", "auto"}, .may_differ = true});
     field("max_failures", c.max_failures, "Restarts after a failure.",
           FieldTraits{.minimum = 0, .may_differ = true, .later = "several devices"});
   }

@@ -4,11 +4,13 @@
 
 #include <cmath>
 
+#include "base/activity.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/termination.h"
 #include "checkpoint/run_record.h"
 #include "device/device.h"
+#include "models/flops.h"
 
 namespace anneal {
 namespace {
@@ -49,13 +51,14 @@ Trainer::Trainer(TrainerInputs inputs, Saver& saver, RunLog& log)
       schedule_(inputs_.options.lr_scheduler_type, inputs_.options.learning_rate,
                 inputs_.options.min_learning_rate, inputs_.options.warmup_ratio, inputs_.total_steps),
       order_(static_cast<std::uint64_t>(inputs_.options.seed), inputs_.training.size()),
-      pool_size_(inputs_.options.per_device_train_batch_size * inputs_.options.gradient_accumulation_steps),
+      pool_size_(batch_of_all_ranks() * inputs_.options.gradient_accumulation_steps),
       tracker_(inputs_.options.early_stopping_patience, inputs_.options.early_stopping_threshold,
                inputs_.options.early_stopping_reference, {}) {}
 
 void Trainer::resume(const RunState& state, const std::filesystem::path& folder) {
   state_ = loop_state_of(state.loop, (folder / kLoopState).string());
-  read_moments(named(optimizer_.first_moments()), named(optimizer_.second_moments()), folder);
+  read_moments(named_values(parameters_, optimizer_.first_moments()),
+               named_values(parameters_, optimizer_.second_moments()), folder);
   optimizer_.set_updates(state_.updates);
   tracker_ = BestTracker(inputs_.options.early_stopping_patience, inputs_.options.early_stopping_threshold,
                          inputs_.options.early_stopping_reference, state_.best);
@@ -63,11 +66,11 @@ void Trainer::resume(const RunState& state, const std::filesystem::path& folder)
   if (!has_ended()) state_.results = nullptr;
 }
 
-std::vector<NamedValue> Trainer::named(const std::vector<at::Tensor>& tensors) const {
-  std::vector<NamedValue> values;
-  for (std::size_t index = 0; index < tensors.size(); ++index)
-    values.push_back({parameters_[index]->name, tensors[index]});
-  return values;
+bool Trainer::is_asked_to_end() {
+  const auto asks_for = [&](ExitCode code) { return inputs_.group.any(requested_exit() == code); };
+  if (asked_exit_ == ExitCode::kOk && asks_for(ExitCode::kTerminated)) asked_exit_ = ExitCode::kTerminated;
+  if (asked_exit_ == ExitCode::kOk && asks_for(ExitCode::kInterrupted)) asked_exit_ = ExitCode::kInterrupted;
+  return asked_exit_ != ExitCode::kOk;
 }
 
 ExitCode Trainer::run() {
@@ -86,8 +89,7 @@ ExitCode Trainer::run() {
     train_step();
     goes_on = settle_step();
   }
-  const auto signal = requested_exit();
-  return signal && !is_done() ? *signal : ExitCode::kOk;
+  return is_done() ? ExitCode::kOk : asked_exit_;
 }
 
 template <class Work>
@@ -98,19 +100,22 @@ auto Trainer::with_enough_memory(const Work& work) {
     } catch (const std::exception& error) {
       if (!is_out_of_memory(error)) throw;
       shrink_plan();
+      if (inputs_.group.size() > 1) leave_short_of_memory();
     }
   }
 }
 
 void Trainer::train_step() {
   const auto start = Clock::now();
+  enter_step(state_.step + 1);
   const auto indices = order_.take(state_.position, pool_size_);
   const auto pool = views(inputs_.training, indices);
   const auto loss = with_enough_memory([&] {
     zero_gradients(parameters_);
-    return forward_backward(inputs_.model, pool, inputs_.plan, inputs_.options.seed, state_.step);
+    return forward_backward(inputs_.model, pool, inputs_.plan, inputs_.options.seed, state_.step,
+                            inputs_.group);
   });
-  const double grad_norm = clip_gradients(parameters_, inputs_.options.max_grad_norm);
+  const double grad_norm = clip_gradients(parameters_, inputs_.options.max_grad_norm, inputs_.group);
   const double learning_rate = schedule_.at(state_.step);
   ++state_.step;
   auto& window = state_.window;
@@ -145,12 +150,11 @@ bool Trainer::is_finite_or_skipped(const StepLoss& loss, double grad_norm,
   Json rows = Json::array();
   for (const auto index : indices) rows.push_back(inputs_.training[index].row);
   const auto path = inputs_.folder / fmt::format("bad_step-{}.json", state_.step);
-  write_file_atomically(path, Json({{"step", state_.step},
-                                    {"loss", loss.mean()},
-                                    {"grad_norm", grad_norm},
-                                    {"rows_of_training.jsonl", rows}})
-                                      .dump(2) +
-                                  "\n");
+  const Json report = {{"step", state_.step},
+                       {"loss", loss.mean()},
+                       {"grad_norm", grad_norm},
+                       {"rows_of_training.jsonl", rows}};
+  inputs_.group.on_root([&] { write_file_atomically(path, report.dump(2) + "\n"); });
   if (inputs_.options.nan_policy == "stop" || ++state_.skipped_in_a_row > kSkippedInARow) {
     saver_.finish();
     fail(ExitCode::kNumerical,
@@ -162,9 +166,7 @@ bool Trainer::is_finite_or_skipped(const StepLoss& loss, double grad_norm,
   return false;
 }
 
-double Trainer::epoch() const {
-  return order_.epochs_done(state_.position, inputs_.options.per_device_train_batch_size);
-}
+double Trainer::epoch() const { return order_.epochs_done(state_.position, batch_of_all_ranks()); }
 
 std::string Trainer::time_left() const {
   const auto steps = static_cast<double>(inputs_.total_steps - state_.step);
@@ -210,11 +212,13 @@ bool Trainer::settle_step() {
     finish(is_best);
     return false;
   }
-  const bool is_interrupted = requested_exit().has_value();
+  const bool is_interrupted = is_asked_to_end();
   const bool saves_state = is_interrupted || (is_due(inputs_.save_steps) && steps_here_ > 0);
   if (is_best || saves_state) save(is_best, saves_state);
-  if (is_interrupted) saver_.finish();
-  say_saved();
+  if (is_interrupted)
+    finish_saving();
+  else
+    say_saved();
   return !is_interrupted;
 }
 
@@ -223,10 +227,13 @@ std::vector<SampleScore> Trainer::score_validation() {
   for (std::size_t index = 0; index < all.size(); ++index) all[index] = static_cast<std::int64_t>(index);
   const auto pool = views(inputs_.validation, all);
   return with_enough_memory([&] {
-    return score_samples(inputs_.model, pool, inputs_.plan.micro_batch_tokens, [&](std::int64_t done) {
-      if (requested_exit()) throw Interrupted{};
-      log_.progress(fmt::format("evaluating {}/{}", done, all.size()));
-    });
+    enter_phase("evaluating");
+    return score_samples(inputs_.model, pool, inputs_.plan.micro_batch_tokens, inputs_.group,
+                         [&](std::int64_t done) {
+                           enter_phase("evaluating");
+                           if (is_asked_to_end()) throw Interrupted{};
+                           log_.progress(fmt::format("evaluating {}/{}", done, all.size()));
+                         });
   });
 }
 
@@ -279,12 +286,19 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
   const RunLength length{inputs_.total_steps, order_.steps_per_epoch(pool_size_), inputs_.save_steps};
   state->trainer_state = trainer_state_json(state_, inputs_.options, length, epoch(), log_.history());
   state->run_record = inputs_.run_record(inputs_.plan);
+  enter_phase("saving");
+  auto& group = inputs_.group;
   state->values = trained_values(inputs_.model);
-  state->first_moments = named(optimizer_.first_moments());
-  state->second_moments = named(optimizer_.second_moments());
+  state->first_moments = named_values(parameters_, optimizer_.first_moments());
+  state->second_moments = named_values(parameters_, optimizer_.second_moments());
+  if (!inputs_.model.is_shared()) state->divide(group.rank(), group.size());
+  const bool publishes = as_checkpoint || inputs_.model.full_parameters.empty();
+  state->weights = publishes ? share_of_weights(inputs_.model, inputs_.saved_dtype, group)
+                             : WeightShare{.rank = group.rank(), .ranks = group.size()};
   // Where memory is short for a copy, training waits until the state is written.
-  const bool copies = !inputs_.model.device.is_cpu() ||
-                      state->bytes() * kCopySpare < static_cast<double>(available_memory_bytes());
+  const bool is_short =
+      static_cast<double>(state->bytes()) * kCopySpare > static_cast<double>(available_memory_bytes());
+  const bool copies = !group.any(is_short) || !inputs_.model.device.is_cpu();
   if (copies) state->copy_tensors();
   saver_.start({state, as_checkpoint, as_state});
   if (!copies) saver_.finish();
@@ -294,7 +308,14 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
 
 void Trainer::say_saved() {
   inputs_.after_step();
-  for (const auto& line : saver_.report()) log_.say(line);
+  // On all ranks in the same step, whenever each has finished.
+  const bool settles = saver_.is_saving() && !inputs_.group.any(!saver_.has_ended());
+  for (const auto& line : saver_.report(settles)) log_.say(line);
+}
+
+void Trainer::finish_saving() {
+  saver_.finish();
+  say_saved();
 }
 
 Json Trainer::results() const {
@@ -326,16 +347,16 @@ void Trainer::finish(bool is_best) {
     // Without validation the last weights are the best there are.
     const bool as_checkpoint = is_best || inputs_.validation.size() == 0;
     save(as_checkpoint, /*as_state=*/true);
-    saver_.finish();
-    say_saved();
+    finish_saving();
   }
-  log_.require_written();
+  inputs_.group.on_root([&] { log_.require_written(); });
   write_results();
   log_.say(fmt::format("done: {} steps in {}", state_.step,
                        duration_text(state_.results["train_runtime"].get<double>())));
 }
 
 void Trainer::write_results() const {
+  if (!inputs_.group.is_root()) return;
   write_file_atomically(inputs_.folder / "train_results.json", state_.results.dump(2) + "\n");
   Json all = state_.results;
   for (const auto& event : log_.history())
@@ -358,10 +379,18 @@ void Trainer::shrink_plan() {
          memory_use_text(inputs_.model, plan, longest),
          "a smaller --max_seq_length or --lora_rank, or more memory; the newest state is kept, and the same "
          "command goes on from it");
+  write_file_atomically(inputs_.folder / kRunRecord, inputs_.run_record(plan));
   log_.say(
       fmt::format("out of memory: going on with micro-batches of at most {} tokens, all layers recomputed",
                   plan.micro_batch_tokens));
-  write_file_atomically(inputs_.folder / kRunRecord, inputs_.run_record(plan));
+}
+
+void Trainer::leave_short_of_memory() {
+  fail(ExitCode::kDistributed,
+       fmt::format("rank {} has run out of memory in step {}", inputs_.group.rank(), state_.step + 1),
+       inputs_.folder.string(),
+       fmt::format("started again, the run goes on with micro-batches of at most {} tokens",
+                   inputs_.plan.micro_batch_tokens));
 }
 
 }  // namespace anneal

@@ -20,12 +20,14 @@ constexpr const char* kAllResults = "all_results.json";  // written last of all
 
 struct TrainerInputs {
   CausalLm& model;
+  ProcessGroup& group;  // of the ranks that train together; each runs this loop, and the root alone writes
   const ExampleSet& training;
   const ExampleSet& validation;  // may be empty
   TrainOptions options;
   std::int64_t total_steps;
   std::int64_t save_steps;  // 0: a state is saved at the end and on a signal alone
   StepPlan plan;
+  at::ScalarType saved_dtype;    // of the weights of a full fine-tune
   std::filesystem::path folder;  // of the run
   // The text of run_config.json; called with another plan where memory has run out.
   std::function<std::string(const StepPlan&)> run_record;
@@ -45,8 +47,8 @@ class Trainer {
 
   bool is_done() const { return !state_.results.is_null(); }  // the run resumed from had come to its end
 
-  // kOk, or what a signal asks for; then the state is saved. Throws UserError(kNumerical) where loss or
-  // gradients are not finite and the policy says stop.
+  // kOk, or what a signal to any rank asks for; then the state is saved. Throws UserError(kNumerical) where
+  // loss or gradients are not finite and the policy says stop.
   ExitCode run();
 
  private:
@@ -55,6 +57,10 @@ class Trainer {
     return (interval > 0 && state_.step % interval == 0) || state_.step == inputs_.total_steps;
   }
   double epoch() const;
+  std::int64_t batch_of_all_ranks() const {
+    return inputs_.options.per_device_train_batch_size * inputs_.group.size();
+  }
+  bool is_asked_to_end();  // by a signal to any rank; every rank gets the same answer
 
   void train_step();
   bool is_finite_or_skipped(const StepLoss& loss, double grad_norm, const std::vector<std::int64_t>& indices);
@@ -67,15 +73,16 @@ class Trainer {
   std::vector<SampleScore> score_validation();
   void save(bool as_checkpoint, bool as_state);
   void finish(bool is_best);
-  std::vector<NamedValue> named(const std::vector<at::Tensor>& tensors) const;
   Json results() const;
   void write_results() const;
   void say_saved();
+  void finish_saving();
 
   // Calls work(), again with a smaller plan where memory runs out.
   template <class Work>
   auto with_enough_memory(const Work& work);
   void shrink_plan();
+  [[noreturn]] void leave_short_of_memory();  // the others are in the middle of an operation with this rank
 
   TrainerInputs inputs_;
   Saver& saver_;
@@ -87,6 +94,7 @@ class Trainer {
   std::int64_t pool_size_;
   BestTracker tracker_;
   LoopState state_;
+  ExitCode asked_exit_ = ExitCode::kOk;
   double gemm_rate_ = 0;
   bool is_short_of_memory_ = false;  // it has run out once
   std::chrono::steady_clock::time_point start_;

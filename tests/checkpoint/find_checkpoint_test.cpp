@@ -9,6 +9,8 @@
 namespace anneal {
 namespace {
 
+ProcessGroup alone;
+
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
@@ -27,7 +29,7 @@ class FindCheckpoint : public testing::Test {
     return folder;
   }
   void save_run(std::initializer_list<std::int64_t> steps) const {
-    RunDirectory run(folder_.path(), "run", false);
+    RunDirectory run(folder_.path(), "run", false, alone);
     for (const auto step : steps) run.save_checkpoint(step, [&](const fs::path& to) { write_adapter(to); });
   }
   CheckpointOptions in_run(const std::string& which = "best") const {

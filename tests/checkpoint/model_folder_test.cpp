@@ -9,6 +9,8 @@
 namespace anneal {
 namespace {
 
+ProcessGroup alone;
+
 class ModelFolder : public testing::Test {
  protected:
   CausalLm trained(const Json& config = tiny_config()) const {
@@ -19,7 +21,7 @@ class ModelFolder : public testing::Test {
     return model;
   }
   OrderedJson config_after(const Json& config, at::ScalarType type) const {
-    write_model_folder(trained_values(trained(config)), type, folder_ / "model", out_);
+    write_model_folder(share_of_weights(trained(config), type, alone), folder_ / "model", out_);
     return OrderedJson::parse(folder_.read("out/config.json"));
   }
   void SetUp() override { std::filesystem::create_directories(out_); }
@@ -35,7 +37,7 @@ TEST_F(ModelFolder, HoldsTheTrainedWeights) {
       Json config = tiny_config("Qwen3ForCausalLM");
       config["tie_word_embeddings"] = tied;
       const auto model = trained(config);
-      write_model_folder(trained_values(model), type, folder_ / "model", out_);
+      write_model_folder(share_of_weights(model, type, alone), folder_ / "model", out_);
       const SafetensorsFile file(out_ / "model.safetensors");
       EXPECT_EQ(file.tensors().size(), tiny_weights(config).size()) << "all tensors, and no others";
       for (const auto* parameter : model.parameters())
@@ -65,7 +67,7 @@ TEST_F(ModelFolder, ConfigNamesTheDtype) {
   }
   const auto model = trained();
   folder_.write("model/config.json", R"({"z": 1, "torch_dtype": "float32", "a": {"y": null, "b": 0.5}})");
-  write_model_folder(trained_values(model), at::kFloat, folder_ / "model", out_);
+  write_model_folder(share_of_weights(model, at::kFloat, alone), folder_ / "model", out_);
   EXPECT_EQ(OrderedJson::parse(folder_.read("out/config.json")).dump(),
             R"({"z":1,"torch_dtype":"float32","a":{"y":null,"b":0.5}})");
 }
@@ -77,7 +79,7 @@ TEST_F(ModelFolder, CopiesTokenizerAndGenerationFiles) {
   folder_.write("model/chat_template.jinja", "{{ x }}");
   folder_.write("model/generation_config.json", "{}");
   folder_.write("model/README.md", "no");
-  write_model_folder(trained_values(model), at::kFloat, folder_ / "model", out_);
+  write_model_folder(share_of_weights(model, at::kFloat, alone), folder_ / "model", out_);
   copy_tokenizer_files(folder_ / "model", out_);
   EXPECT_EQ(folder_.read("out/tokenizer.json"), "{\"a\":\r\n1}\n");
   EXPECT_EQ(folder_.read("out/chat_template.jinja"), "{{ x }}");
@@ -90,8 +92,9 @@ TEST_F(ModelFolder, CopiesTokenizerAndGenerationFiles) {
 TEST_F(ModelFolder, NeverWritesValuesThatAreNotFinite) {
   const auto model = trained();
   model.parameters()[2]->value[0][0] = NAN;
-  expect_user_error(ExitCode::kNumerical, model.parameters()[2]->name,
-                    [&] { write_model_folder(trained_values(model), at::kFloat, folder_ / "model", out_); });
+  expect_user_error(ExitCode::kNumerical, model.parameters()[2]->name, [&] {
+    write_model_folder(share_of_weights(model, at::kFloat, alone), folder_ / "model", out_);
+  });
   EXPECT_TRUE(std::filesystem::is_empty(out_));
 }
 
@@ -100,7 +103,7 @@ TEST_F(ModelFolder, RoundingBeyondTheRangeIsSeen) {
   const auto model = trained();
   model.parameters()[0]->value[0][0] = 3.4e38;  // rounds to infinity in bfloat16
   expect_user_error(ExitCode::kNumerical, model.parameters()[0]->name, [&] {
-    write_model_folder(trained_values(model), at::kBFloat16, folder_ / "model", out_);
+    write_model_folder(share_of_weights(model, at::kBFloat16, alone), folder_ / "model", out_);
   });
 }
 

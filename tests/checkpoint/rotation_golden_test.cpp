@@ -12,6 +12,8 @@
 namespace anneal {
 namespace {
 
+ProcessGroup alone;
+
 using Steps = std::set<std::int64_t>;
 
 // Each save waits for the disk. The table's five shapes of losses come in turn, so that every sixth case has
@@ -37,7 +39,7 @@ TEST(RotationGolden, KeepsWhatTheTrainerOfTransformersKeeps) {
   for (std::size_t number = 0; number < cases.size(); number += kEvery) {
     const auto& golden = cases[number];
     SCOPED_TRACE(golden.dump());
-    RunDirectory run(folder.path(), "run-" + std::to_string(number), /*new_run=*/false);
+    RunDirectory run(folder.path(), "run-" + std::to_string(number), /*new_run=*/false, alone);
     run.set_run_id("a run");
     limits.insert(golden.at("limit").get<std::int64_t>());
     std::size_t saved = 0;

@@ -11,6 +11,8 @@
 namespace anneal {
 namespace {
 
+ProcessGroup alone;
+
 namespace fs = std::filesystem;
 using Names = std::set<std::string>;
 
@@ -24,7 +26,7 @@ class RunDirectoryTest : public testing::Test {
     run.rotate(step, keep);
   }
   std::string taken(const std::string& name, bool new_run) const {
-    return RunDirectory(folder_.path(), name, new_run).path().filename().string();
+    return RunDirectory(folder_.path(), name, new_run, alone).path().filename().string();
   }
   Names names(const std::string& run) const {
     Names all;
@@ -38,7 +40,7 @@ class RunDirectoryTest : public testing::Test {
 
 // Oracle: the digest of FIPS 180-4 for "abc", sizes by hand.
 TEST_F(RunDirectoryTest, ACheckpointHasAManifest) {
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   run.set_run_id("me");
   run.save_checkpoint(20, [](const fs::path& folder) { write_file_atomically(folder / "data", "abc"); });
   const Json manifest = Json::parse(folder_.read("run/checkpoint-20/manifest.json"));
@@ -56,7 +58,7 @@ TEST_F(RunDirectoryTest, ACheckpointHasAManifest) {
 
 // Oracle: names by hand; numbers count, not their text.
 TEST_F(RunDirectoryTest, RotationKeepsTheNewest) {
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   for (const std::int64_t step : {8, 9, 10, 11}) save(run, step, 2);
   EXPECT_EQ(names("run"), (Names{"best", "checkpoint-10", "checkpoint-11", "latest"}));
   EXPECT_EQ(folder_.read("run/best"), "checkpoint-11\n");
@@ -66,7 +68,7 @@ TEST_F(RunDirectoryTest, RotationKeepsTheNewest) {
 TEST_F(RunDirectoryTest, RotationNeverDeletesTheOneJustWritten) {
   for (const std::int64_t keep : {0, 1}) {
     const auto name = "run" + std::to_string(keep);
-    RunDirectory run(folder_.path(), name, false);
+    RunDirectory run(folder_.path(), name, false, alone);
     save(run, 20, keep);
     save(run, 30, keep);
     EXPECT_EQ(names(name), (Names{"best", "checkpoint-30", "latest"}));
@@ -75,7 +77,7 @@ TEST_F(RunDirectoryTest, RotationNeverDeletesTheOneJustWritten) {
 
 // Oracle: names by hand. A run that went back to step 20 comes to step 30 again, and writes the same there.
 TEST_F(RunDirectoryTest, RotationLeavesWhatLiesAhead) {
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   save(run, 10, 2);
   save(run, 30, 2);
   save(run, 20, 1);
@@ -89,7 +91,7 @@ TEST_F(RunDirectoryTest, RotationLeavesOtherFoldersAlone) {
        {"checkpoint-5/no_manifest", "checkpoint-x/manifest.json", "checkpoint-7b/manifest.json",
         "mine-3/manifest.json", "checkpoint-/manifest.json"})
     folder_.write("run/" + std::string(other), "{}");
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   save(run, 10, 1);
   save(run, 20, 1);
   EXPECT_EQ(names("run"), (Names{"best", "checkpoint-", "checkpoint-20", "checkpoint-5", "checkpoint-7b",
@@ -98,7 +100,7 @@ TEST_F(RunDirectoryTest, RotationLeavesOtherFoldersAlone) {
 
 // Oracle: the folder before.
 TEST_F(RunDirectoryTest, AnExceptionWhileWritingLeavesNothing) {
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   save(run, 10, 1);
   const auto fails = [](const fs::path& folder) {
     write_weights(folder);
@@ -113,7 +115,7 @@ TEST_F(RunDirectoryTest, AnExceptionWhileWritingLeavesNothing) {
 
 // Oracle: names by hand; the newest two states stay, whatever their number of checkpoints.
 TEST_F(RunDirectoryTest, TwoStatesStay) {
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   for (const std::int64_t step : {8, 9, 10, 11}) {
     run.save_state(step, write_weights);
     run.rotate(step, 1);
@@ -134,7 +136,7 @@ TEST_F(RunDirectoryTest, AnotherRunsFoldersAreLeftAlone) {
       other.save_state(step, write_weights);
     }
   }
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   run.set_run_id("me");
   EXPECT_EQ(run.newest_step(), -1);
   for (const std::int64_t step : {5, 10}) {
@@ -154,7 +156,7 @@ TEST_F(RunDirectoryTest, TidyTakesLeftoversAway) {
        {"checkpoint-9.tmp-12/half", ".trash-checkpoint-8/half", "best.partial.77", "notes.txt",
         "resume/step-7.tmp-3-replaced/half", "resume/.trash-step-6/half", "logs/x"})
     folder_.write("run/" + std::string(name), "x");
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   run.tidy();
   EXPECT_EQ(names("run"), (Names{"logs", "notes.txt", "resume"}));
   EXPECT_EQ(names("run/resume"), Names{});
@@ -162,7 +164,7 @@ TEST_F(RunDirectoryTest, TidyTakesLeftoversAway) {
 
 // Oracle: pointers by hand: they lead to a checkpoint of this run, or are made to.
 TEST_F(RunDirectoryTest, TidyMendsPointers) {
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   save(run, 10, 5);
   save(run, 20, 5);
   for (const char* broken : {"", "checkpoint-30\n", "../elsewhere\n", "checkpoint-10.tmp\n"}) {
@@ -179,7 +181,7 @@ TEST_F(RunDirectoryTest, TidyMendsPointers) {
 
 // Oracle: names by hand: the link goes, what it leads to stays.
 TEST_F(RunDirectoryTest, RotationOfALinkLeavesItsTarget) {
-  RunDirectory run(folder_.path(), "run", false);
+  RunDirectory run(folder_.path(), "run", false, alone);
   save(run, 10, 5);
   fs::rename(folder_ / "run/checkpoint-10", folder_ / "elsewhere");
   fs::create_directory_symlink(folder_ / "elsewhere", folder_ / "run/checkpoint-10");
@@ -206,7 +208,7 @@ TEST_F(RunDirectoryTest, ASecondProcessIsRefused) {
     const pid_t child = ::fork();
     if (child == 0) {
       try {
-        RunDirectory run(folder_.path(), "run", false);
+        RunDirectory run(folder_.path(), "run", false, alone);
       } catch (const UserError& error) {
         ::_exit(std::string(error.what()).find("another run is working there") == std::string::npos
                     ? 99
@@ -219,7 +221,7 @@ TEST_F(RunDirectoryTest, ASecondProcessIsRefused) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   };
   {
-    const RunDirectory run(folder_.path(), "run", false);
+    const RunDirectory run(folder_.path(), "run", false, alone);
     EXPECT_EQ(in_another_process(), static_cast<int>(ExitCode::kUsage));
   }
   EXPECT_EQ(in_another_process(), 0) << "the lock goes with its holder";
@@ -229,7 +231,7 @@ TEST_F(RunDirectoryTest, ASecondProcessIsRefused) {
 TEST_F(RunDirectoryTest, NamesAFolderThatCannotBeMade) {
   folder_.write("file", "x");
   expect_user_error(ExitCode::kUsage, (folder_ / "file").string(),
-                    [&] { RunDirectory run(folder_ / "file", "run", false); });
+                    [&] { RunDirectory run(folder_ / "file", "run", false, alone); });
 }
 
 // Oracle: names by hand.

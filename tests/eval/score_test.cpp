@@ -22,9 +22,10 @@ class Score : public testing::Test {
       samples_.push_back({ids_[index], static_cast<std::int64_t>(index)});
   }
   std::vector<SampleScore> score(std::int64_t budget) const {
-    return score_samples(*model_, samples_, budget, [](std::int64_t) {});
+    return score_samples(*model_, samples_, budget, alone_, [](std::int64_t) {});
   }
 
+  mutable ProcessGroup alone_;
   const Json config_ = tiny_config();
   const Tensors weights_ = tiny_weights(config_);
   ScratchFolder folder_;
@@ -75,7 +76,7 @@ TEST_F(Score, DoesNotDependOnTheCut) {
 // Oracle: the number of samples, in steps that rise.
 TEST_F(Score, ReportsProgress) {
   std::vector<std::int64_t> done;
-  score_samples(*model_, samples_, 45, [&](std::int64_t count) { done.push_back(count); });
+  score_samples(*model_, samples_, 45, alone_, [&](std::int64_t count) { done.push_back(count); });
   ASSERT_FALSE(done.empty());
   EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
   EXPECT_EQ(done.back(), 6);

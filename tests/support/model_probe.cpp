@@ -11,6 +11,7 @@
 // with gradients "grad.<parameter>" and with masks "mask.<module>" (uint8, tokens x inputs).
 #include <ATen/ops/scalar_tensor.h>
 #include <c10/core/InferenceMode.h>
+#include <numeric>
 
 #include <cstdio>
 
@@ -38,7 +39,9 @@ struct Outputs {
 };
 
 void add_masks(CausalLm& model, const TokenBatch& batch, const Json& request, Outputs& outputs) {
-  const auto keys = dropout_row_keys(batch, request.at("seed"), request.at("step"), 0);
+  std::vector<std::size_t> ordinals(batch.samples());
+  std::iota(ordinals.begin(), ordinals.end(), 0);
+  const auto keys = dropout_row_keys(batch, request.at("seed"), request.at("step"), ordinals);
   model.for_each_linear([&](const Linear& linear) {
     if (!linear.lora) return;
     const auto mask =
@@ -72,7 +75,8 @@ void run(const Json& request) {
   if (request.value("masks", false)) add_masks(model, batch, request, outputs);
   if (request.value("gradients", false)) {
     const StepPlan plan{request.at("micro_batch_tokens"), request.at("kept_layers")};
-    const auto loss = forward_backward(model, samples, plan, request.at("seed"), request.at("step"));
+    ProcessGroup alone;
+    const auto loss = forward_backward(model, samples, plan, request.at("seed"), request.at("step"), alone);
     outputs.add("loss", at::scalar_tensor(loss.mean(), at::kFloat).view({1}));
     for (const auto* parameter : model.parameters())
       outputs.add("grad." + parameter->name, parameter->gradient);

@@ -11,6 +11,7 @@ namespace anneal {
 namespace {
 
 constexpr double kFloat32 = 1e-5;  // moments and values are float32; relative to the largest value
+ProcessGroup alone;
 constexpr double kLearningRate = 0.01, kDecay = 0.1;
 
 // AdamW as published, one number at a time, in float64.
@@ -110,21 +111,21 @@ struct TwoParameters {
 // Oracle: hand numbers; the norm of (3, -4) is 5, the factor 1 / (5 + 1e-6).
 TEST(ClipGradients, ScalesToTheNorm) {
   TwoParameters p;
-  EXPECT_NEAR(clip_gradients(p.all, 1), 5, 1e-12);
+  EXPECT_NEAR(clip_gradients(p.all, 1, alone), 5, 1e-12);
   EXPECT_FLOAT_EQ(p.a.gradient[0].item<float>(), static_cast<float>(3 / (5 + 1e-6)));
   EXPECT_FLOAT_EQ(p.b.gradient[1][1].item<float>(), static_cast<float>(-4 / (5 + 1e-6)));
-  EXPECT_NEAR(clip_gradients(p.all, 1), 1, 1e-6);
+  EXPECT_NEAR(clip_gradients(p.all, 1, alone), 1, 1e-6);
 }
 
 // Oracle: the values before.
 TEST(ClipGradients, LeavesShortAndUnlimitedGradients) {
   for (const double limit : {0.0, 6.0, 1e30}) {
     TwoParameters p;
-    EXPECT_NEAR(clip_gradients(p.all, limit), 5, 1e-12);
+    EXPECT_NEAR(clip_gradients(p.all, limit, alone), 5, 1e-12);
     EXPECT_EQ(p.a.gradient[0].item<float>(), 3);
     EXPECT_EQ(p.b.gradient[1][1].item<float>(), -4);
   }
-  EXPECT_EQ(clip_gradients({}, 1), 0);
+  EXPECT_EQ(clip_gradients({}, 1, alone), 0);
 }
 
 // Oracle: the values before; a norm that is not finite is reported, not spread.
@@ -132,7 +133,7 @@ TEST(ClipGradients, LeavesGradientsThatAreNotFinite) {
   for (const float bad : {NAN, INFINITY, -INFINITY}) {
     TwoParameters p;
     p.b.gradient[0][0] = bad;
-    EXPECT_FALSE(std::isfinite(clip_gradients(p.all, 1)));
+    EXPECT_FALSE(std::isfinite(clip_gradients(p.all, 1, alone)));
     EXPECT_EQ(p.a.gradient[0].item<float>(), 3);
     EXPECT_EQ(p.b.gradient[1][1].item<float>(), -4);
   }
@@ -142,7 +143,7 @@ TEST(ClipGradients, LeavesGradientsThatAreNotFinite) {
 TEST(ClipGradients, LargeGradientsDoNotOverflow) {
   TwoParameters p;
   p.a.gradient.fill_(1e25);
-  EXPECT_NEAR(clip_gradients(p.all, 1) / (std::sqrt(3.0) * 1e25), 1, 1e-6);
+  EXPECT_NEAR(clip_gradients(p.all, 1, alone) / (std::sqrt(3.0) * 1e25), 1, 1e-6);
   EXPECT_NEAR(p.a.gradient[0].item<double>(), 1 / std::sqrt(3.0), 1e-6);
 }
 

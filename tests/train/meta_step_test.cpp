@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
 
 #include "models/lora_adapter.h"
 #include "tests/support/scratch_folder.h"
@@ -17,10 +18,10 @@ namespace {
 
 thread_local std::set<std::string>* misplaced = nullptr;
 
-// Numbers may stay on the host, as a device takes them by value; batches come from there by `to`.
+// Single numbers may stay on the host; batches come from there by `to`.
 bool is_on_the_host(const c10::IValue& value) {
   return value.isTensor() && value.toTensor().defined() && !value.toTensor().is_meta() &&
-         value.toTensor().dim() > 0;
+         value.toTensor().numel() > 1;
 }
 
 std::unique_ptr<at::ObserverContext> look_at_inputs(const at::RecordFunction& call) {
@@ -64,18 +65,55 @@ Json config_of(const std::string& architecture) {
   return config;
 }
 
+// Ranks that are not there: it counts what would be sent.
+class RecordingBackend : public c10d::Backend {
+ public:
+  explicit RecordingBackend(int size) : Backend(0, size) {}
+  const std::string getBackendName() const override { return "recording"; }
+  c10::intrusive_ptr<c10d::Work> _allgather_base(at::Tensor& whole, at::Tensor& part,
+                                                 const c10d::AllgatherOptions&) override {
+    EXPECT_TRUE(whole.is_meta() && part.is_meta());
+    gathered += part.numel();
+    return done();
+  }
+  c10::intrusive_ptr<c10d::Work> _reduce_scatter_base(at::Tensor& part, at::Tensor& whole,
+                                                      const c10d::ReduceScatterOptions&) override {
+    EXPECT_TRUE(whole.is_meta() && part.is_meta());
+    reduced += part.numel();
+    return done();
+  }
+  c10::intrusive_ptr<c10d::Work> allreduce(std::vector<at::Tensor>&, const c10d::AllreduceOptions&) override {
+    return done();
+  }
+  std::int64_t gathered = 0, reduced = 0;
+
+ private:
+  struct Done : c10d::Work {
+    bool wait(std::chrono::milliseconds) override { return true; }
+  };
+  static c10::intrusive_ptr<c10d::Work> done() { return c10::make_intrusive<Done>(); }
+};
+
 struct MetaStep {
   ScratchFolder folder;
   std::unique_ptr<CausalLm> model;
   std::vector<std::vector<std::int32_t>> ids{random_ids(9, 1), random_ids(70, 2), random_ids(23, 3)};
 
-  MetaStep(const std::string& architecture, bool full, at::ScalarType compute) {
+  c10::intrusive_ptr<RecordingBackend> backend;  // of a model that is shared
+  ProcessGroup group;
+
+  MetaStep(const std::string& architecture, bool full, at::ScalarType compute, int ranks = 1) {
     write_file_atomically(folder / "config.json", config_of(architecture).dump());
-    model = std::make_unique<CausalLm>(folder.path(), Precision{compute, std::nullopt}, at::kMeta);
+    model = std::make_unique<CausalLm>(folder.path(), Precision{compute, std::nullopt}, at::kMeta,
+                                       ranks > 1 ? Loading::kToBeShared : Loading::kWhole);
     if (full)
       model->train_all_weights();
     else
       add_lora(*model, {16, 32, 0.1, {"all-linear"}}, 42);
+    if (ranks == 1) return;
+    backend = c10::make_intrusive<RecordingBackend>(ranks);
+    group = ProcessGroup(backend, 0, ranks);
+    model->share(group);
   }
 
   void run() {
@@ -85,10 +123,10 @@ struct MetaStep {
     zero_gradients(parameters);
     std::vector<SampleView> pool;
     for (const auto& sample : ids) pool.push_back({sample, 4});
-    const auto loss = forward_backward(*model, pool, {80, 2}, 42, 7);
+    const auto loss = forward_backward(*model, pool, {80, 2}, 42, 7, group);
     EXPECT_TRUE(std::isnan(loss.sum_nll));
     EXPECT_EQ(loss.trained_tokens, 9 + 70 + 23 - 3 * 4);
-    EXPECT_TRUE(std::isnan(clip_gradients(parameters, 1)));
+    EXPECT_TRUE(std::isnan(clip_gradients(parameters, 1, group)));
     optimizer.step(1e-3);
   }
 };
@@ -110,6 +148,29 @@ TEST(MetaStep, RunsWithoutWeightsOrValues) {
           EXPECT_EQ(parameter->gradient.sizes(), parameter->value.sizes()) << parameter->name;
         }
       }
+}
+
+// Oracle: each rank's part is a quarter, and at most some elements more for each of a unit's arrays; every
+// weight is gathered once forward and once backward (head and embedding together once more), and every
+// trained one reduced.
+TEST(MetaStep, RunsSharded) {
+  constexpr int kRanks = 4;
+  for (const std::string architecture : {"LlamaForCausalLM", "Qwen3ForCausalLM"})
+    for (const bool full : {false, true}) {
+      MetaStep step(architecture, full, at::kBFloat16, kRanks);
+      const auto whole = static_cast<double>(step.model->num_parameters()) / kRanks;
+      EXPECT_EQ(misplaced_in([&] { step.run(); }), std::set<std::string>())
+          << architecture << ", full " << full;
+      std::int64_t trained = 0, own = 0;
+      for (const auto* parameter : step.model->parameters()) {
+        EXPECT_TRUE(parameter->value.is_meta() && parameter->value_gradient.is_meta()) << parameter->name;
+        trained += parameter->numel();
+        own += parameter->value.numel();
+      }
+      EXPECT_NEAR(static_cast<double>(own) / (static_cast<double>(trained) / kRanks), 1, 0.3);
+      EXPECT_GE(static_cast<double>(step.backend->gathered), 2 * whole) << architecture << ", full " << full;
+      EXPECT_GE(step.backend->reduced, trained / kRanks) << architecture << ", full " << full;
+    }
 }
 
 // Oracle: tensors that are put on the processor by hand; the watcher above sees each.

@@ -49,7 +49,7 @@ struct Loaded {
 
   StepLoss run(std::int64_t micro_batch_tokens, std::int64_t kept_layers) {
     zero_gradients(model->parameters());
-    return forward_backward(*model, pool, {micro_batch_tokens, kept_layers}, kSeed, kStep);
+    return forward_backward(*model, pool, {micro_batch_tokens, kept_layers}, kSeed, kStep, alone);
   }
   std::vector<at::Tensor> gradients() const {
     std::vector<at::Tensor> all;
@@ -58,7 +58,9 @@ struct Loaded {
   }
 
   // The third sample trains nothing.
+  ProcessGroup alone;
   static inline const std::vector<std::size_t> kLengths{9, 70, 5, 2, 23};
+  static inline const std::vector<std::size_t> kOrdinals{0, 1, 2, 3, 4};
   static inline const std::vector<std::int64_t> kPrompts{3, 40, 5, 0, 1};
   ScratchFolder folder;
   Json config;
@@ -72,7 +74,8 @@ void expect_reference(const Setup& setup, double loss_bound, double gradient_bou
   Loaded loaded(setup);
   const auto loss = loaded.run(1000, 3);
   ReferenceModel reference(loaded.config, loaded.weights, *loaded.model);
-  const auto keys = dropout_row_keys(make_token_batch(loaded.pool, at::kCPU), kSeed, kStep, 0);
+  const auto keys =
+      dropout_row_keys(make_token_batch(loaded.pool, at::kCPU), kSeed, kStep, Loaded::kOrdinals);
   const auto [wanted, trained] = reference.loss(loaded.pool, keys);
   (wanted / trained).backward();
   EXPECT_EQ(loss.trained_tokens, trained);
@@ -200,7 +203,7 @@ TEST(Step, PlainFormsGiveTheSameStep) {
 TEST(Step, DropoutIsKeyedByStepAndSeed) {
   Loaded loaded({"LlamaForCausalLM", false, {"all-linear"}, 0.3});
   const auto loss_of = [&](std::uint64_t seed, std::int64_t step) {
-    return forward_backward(*loaded.model, loaded.pool, {1000, 3}, seed, step).sum_nll;
+    return forward_backward(*loaded.model, loaded.pool, {1000, 3}, seed, step, loaded.alone).sum_nll;
   };
   EXPECT_EQ(loss_of(1, 1), loss_of(1, 1));
   EXPECT_NE(loss_of(1, 1), loss_of(1, 2));
