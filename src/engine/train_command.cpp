@@ -25,6 +25,7 @@
 #include "engine/selftest_stamp.h"
 #include "engine/train_world.h"
 #include "engine/weight_notes.h"
+#include "launch/environment.h"
 #include "nn/kernel_set.h"
 #include "train/metric_reporters.h"
 #include "train/trainer.h"
@@ -299,7 +300,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
-                         request.run.new_run, world->saving_group());
+                         request.run.new_run, world->saving_group(), current_launch_id());
   say_what_is_trained(request, directory, model, notice, is_shared, group.size(), log);
   if (!device.is_cpu()) {
     const auto say = [&](const std::string& line) { log.say(line); };
@@ -309,7 +310,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
     world->join_gpus(cuda_object().table->make_nccl_backend,
                      std::chrono::seconds(request.dist.collective_timeout));
   }
-  auto start = start_run(request, directory, log, group);
+  auto start = start_run(request, directory, current_launch_id(), log, group);
   const auto shape = set_up_training(model, request, start, is_shared, group, log);
   group.on_root([&] { require_space_for_states(model, request, directory, log); });
   enter_phase("preparing data");
