@@ -10,6 +10,7 @@
 #include "commands/rank_launcher.h"
 #include "commands/tokenize_command.h"
 #include "engine/convert_request.h"
+#include "engine/doctor_request.h"
 #include "engine/test_request.h"
 #include "engine/train_request.h"
 
@@ -99,6 +100,8 @@ constexpr Command kCommands[] = {
     {"convert",
      "A checkpoint as a folder that transformers, PEFT and vLLM load: merged into its base model, or apart.",
      parse_and_run_in_engine<ConvertRequest>, default_options<ConvertRequest>},
+    {"doctor", "The devices that this machine can train on, and whether they compute what they should.",
+     parse_and_run_in_engine<DoctorRequest>, default_options<DoctorRequest>},
     {"tokenize", "Ids and pieces of each line of standard input.",
      [](const char* name, Arguments arguments) {
        return parse_and_run<TokenizeOptions>(name, arguments, run_tokenize);
