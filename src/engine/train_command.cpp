@@ -295,6 +295,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
                  is_shared ? Loading::kToBeShared : Loading::kWhole);
 
   RunLog log(group.is_root());
+  if (request.run.events_fd) log.report_to(*request.run.events_fd);
   take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),

@@ -313,6 +313,7 @@ void Trainer::say_saved() {
   // On all ranks in the same step, whenever each has finished.
   const bool settles = saver_.is_saving() && !inputs_.group.any(!saver_.has_ended());
   for (const auto& line : saver_.report(settles)) log_.say(line);
+  for (const auto& [step, folder] : saver_.take_saved()) log_.saved(step, folder);
 }
 
 void Trainer::finish_saving() {
