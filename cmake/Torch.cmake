@@ -15,3 +15,22 @@ target_compile_definitions(anneal_torch INTERFACE AT_PER_OPERATOR_HEADERS)
 # run-time library has to be the one that the wheel brings, so that both share one pool of threads.
 target_compile_options(anneal_torch INTERFACE -fopenmp)
 target_link_libraries(anneal_torch INTERFACE torch_cpu c10 ${ANNEAL_TORCH}/lib/libgomp.so.1)
+
+# What only src/cuda links: headers of the nvidia wheels that torch's wheel wants, no CUDA toolkit.
+set(ANNEAL_NVIDIA ${ANNEAL_TORCH}/../nvidia)
+file(GLOB ANNEAL_CUDART ${ANNEAL_NVIDIA}/cu[0-9]*/lib/libcudart.so.*)
+file(GLOB ANNEAL_CUDA_INCLUDES ${ANNEAL_NVIDIA}/cu[0-9]*/include)
+if(NOT ANNEAL_CUDART OR NOT EXISTS "${ANNEAL_NVIDIA}/nccl/include/nccl.h")
+  message(FATAL_ERROR "no nvidia-cuda-runtime or nvidia-nccl wheel in .venv; run tools/setup first")
+endif()
+foreach(name c10_cuda torch_cuda)
+  add_library(${name} SHARED IMPORTED)
+  set_target_properties(${name} PROPERTIES IMPORTED_LOCATION ${ANNEAL_TORCH}/lib/lib${name}.so)
+endforeach()
+add_library(anneal_torch_cuda INTERFACE)
+target_compile_options(anneal_torch_cuda INTERFACE "SHELL:-idirafter ${ANNEAL_CUDA_INCLUDES}"
+                       "SHELL:-idirafter ${ANNEAL_NVIDIA}/nccl/include"
+                       "SHELL:-idirafter ${ANNEAL_TORCH}/include/torch/csrc/api/include")
+target_compile_definitions(anneal_torch_cuda INTERFACE USE_DISTRIBUTED USE_C10D_NCCL)
+# torch_cuda brings its kernels by being loaded: no symbol of them is named here.
+target_link_libraries(anneal_torch_cuda INTERFACE anneal_torch "-Wl,--no-as-needed" torch_cuda c10_cuda ${ANNEAL_CUDART})

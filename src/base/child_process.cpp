@@ -1,7 +1,6 @@
 #include "base/child_process.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,32 +13,13 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/start_program.h"
 
 namespace anneal {
 namespace {
 
 constexpr auto kGrace = std::chrono::seconds(15);
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
-
-// Between fork and exec: only what may be called in a process that had threads.
-[[noreturn]] void become(char* const* arguments, int log, pid_t parent, int report) {
-  ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != parent) ::_exit(127);  // it died before the line above
-  const int nothing = ::open("/dev/null", O_RDONLY);
-  ::dup2(nothing, STDIN_FILENO);
-  ::dup2(log, STDOUT_FILENO);
-  ::dup2(log, STDERR_FILENO);
-  ::execv(arguments[0], arguments);
-  const int reason = errno;
-  [[maybe_unused]] const auto written = ::write(report, &reason, sizeof reason);
-  ::_exit(127);
-}
-
-[[noreturn]] void fail_start(const std::string& program, int reason) {
-  fail(ExitCode::kResources, std::string("cannot be started: ") + std::strerror(reason), program,
-       "check that it is a program that runs here");
-}
 
 }  // namespace
 
@@ -63,28 +43,14 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments, const std:
   if (output < 0)
     fail(ExitCode::kResources, std::string("cannot write: ") + std::strerror(errno), log.string(),
          "check the folder's permissions");
-  std::vector<char*> values;
-  for (const auto& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
-  values.push_back(nullptr);
-  // exec closes its end of the pipe; a failed one writes the reason.
-  int report[2] = {-1, -1};
-  if (::pipe2(report, O_CLOEXEC) != 0) {
+  const ProgramStart start{arguments, {}, output, output, SIGTERM};
+  try {
+    pid_ = start_program(start);
+  } catch (const UserError&) {
     ::close(output);
-    fail_start(arguments[0], errno);
+    throw;
   }
-  const pid_t parent = ::getpid();
-  pid_ = ::fork();
-  const int fork_error = errno;
-  if (pid_ == 0) become(values.data(), output, parent, report[1]);
   ::close(output);
-  ::close(report[1]);
-  int reason = 0;
-  const bool has_failed = pid_ > 0 && ::read(report[0], &reason, sizeof reason) == sizeof reason;
-  ::close(report[0]);
-  if (pid_ < 0) fail_start(arguments[0], fork_error);
-  if (!has_failed) return;
-  ::waitpid(pid_, nullptr, 0);
-  fail_start(arguments[0], reason);
 }
 
 ChildProcess::~ChildProcess() {

@@ -68,13 +68,14 @@ std::string default_run_name(const std::string& model_id) {
 }
 
 RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_name, bool new_run,
-                           ProcessGroup& group)
+                           ProcessGroup& group, const std::string& launch_id)
     : group_(group) {
-  group_.on_root([&] { take_first_free(results_dir, run_name, new_run); });
+  group_.on_root([&] { take_first_free(results_dir, run_name, new_run, launch_id); });
   path_ = group_.broadcast_text(path_.string());
 }
 
-void RunDirectory::take_first_free(const fs::path& results_dir, const std::string& run_name, bool new_run) {
+void RunDirectory::take_first_free(const fs::path& results_dir, const std::string& run_name, bool new_run,
+                                   const std::string& launch_id) {
   make_folder(results_dir, kOtherFolder);
   path_ = results_dir / run_name;
   for (int number = 2;; ++number) {
@@ -82,7 +83,8 @@ void RunDirectory::take_first_free(const fs::path& results_dir, const std::strin
     if (owner && !new_run)
       fail(ExitCode::kUsage, "another run is working there (" + *owner + ")", path_.string(),
            "wait for it, or give --run_name another name");
-    if (!owner && !(new_run && has_run())) return;
+    const bool is_anothers = new_run && has_run() && !is_of_launch(path_, launch_id);
+    if (!owner && !is_anothers) return;
     if (!owner) ::close(std::exchange(lock_, -1));
     path_ = results_dir / (run_name + "-" + std::to_string(number));
   }

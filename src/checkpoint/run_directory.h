@@ -21,11 +21,11 @@ class RunDirectory {
   using Write = std::function<void(const std::filesystem::path&)>;
 
   // Takes <results_dir>/<run_name>, or with `new_run` the first of it, <run_name>-2, -3, ... where no run
-  // lies. Throws UserError(kUsage) where another process works there. Holds a lock for as long as it lives.
-  // The ranks of `group` work on it together: all make the same calls, and the root alone makes and deletes
-  // folders and pointers.
+  // lies, or the one that an earlier attempt of this launch has begun. Throws UserError(kUsage) where another
+  // process works there. Holds a lock for as long as it lives. The ranks of `group` work on it together: all
+  // make the same calls, and the root alone makes and deletes folders and pointers.
   RunDirectory(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run,
-               ProcessGroup& group);
+               ProcessGroup& group, const std::string& launch_id = "");
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
@@ -62,7 +62,8 @@ class RunDirectory {
     std::filesystem::path folder;
     std::int64_t step;
   };
-  void take_first_free(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run);
+  void take_first_free(const std::filesystem::path& results_dir, const std::string& run_name, bool new_run,
+                       const std::string& launch_id);
   void delete_old(std::int64_t step, std::int64_t keep);
   std::optional<std::string> take();  // the lock of path_; or who has it
   std::optional<std::int64_t> pointed_step(const char* pointer) const;

@@ -1,7 +1,6 @@
 #include "checkpoint/run_record.h"
 
 #include <algorithm>
-#include <random>
 
 #include "base/file.h"
 #include "formats/safetensors.h"
@@ -37,17 +36,11 @@ BaseModelId identify_base_model(const fs::path& folder) {
           sha256_hex(weights_sample(folder))};
 }
 
-std::string new_run_id() {
-  std::random_device device;
-  std::string bytes;
-  for (int word = 0; word < 8; ++word) bytes += std::to_string(device()) + " ";
-  return sha256_hex(bytes).substr(0, 32);
-}
-
 std::string run_record_text(const RunRecord& record) {
   const Json json = {{"version", 1},
                      {"run_id", record.run_id},
                      {"resumed_from", record.resumed_from},
+                     {"launch_id", record.launch_id},
                      {"base_config_sha256", record.base.config_sha256},
                      {"base_tokenizer_sha256", record.base.tokenizer_sha256},
                      {"base_weights_sha256", record.base.weights_sha256},
@@ -88,7 +81,17 @@ RunRecord parse_run_record(const std::string& record_text, const std::string& wh
           text(data, "folder"),
           text(data, "sha256"),
           {number(plan, "micro_batch_tokens"), number(plan, "kept_layers"), number(plan, "threads"),
-           number(plan, "ranks"), text(plan, "kernels"), text(plan, "sharding")}};
+           number(plan, "ranks"), text(plan, "kernels"), text(plan, "sharding")},
+          json.contains("launch_id") ? text(json, "launch_id") : ""};
+}
+
+bool is_of_launch(const fs::path& folder, const std::string& launch_id) {
+  if (launch_id.empty() || !fs::exists(folder / kRunRecord)) return false;
+  try {
+    return read_run_record(folder).launch_id == launch_id;
+  } catch (const UserError&) {
+    return false;
+  }
 }
 
 }  // namespace anneal

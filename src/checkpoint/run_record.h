@@ -31,9 +31,8 @@ struct RunRecord {
   Json options = Json::object();  // all, resolved
   std::string data_folder, data_sha256;
   ExecutionPlan plan;
+  std::string launch_id;  // see kLaunchId; empty where no launcher gave one
 };
-
-std::string new_run_id();  // 32 hex digits
 
 // The text of run_config.json.
 std::string run_record_text(const RunRecord& record);
@@ -41,6 +40,8 @@ std::string run_record_text(const RunRecord& record);
 RunRecord parse_run_record(const std::string& text, const std::string& where);
 // Throws UserError(kModel) where the folder has none, or one that cannot be read.
 RunRecord read_run_record(const std::filesystem::path& folder);
+// Whether this launch has worked at the folder's run before, and goes on with it now.
+bool is_of_launch(const std::filesystem::path& folder, const std::string& launch_id);
 
 constexpr const char* kRunRecord = "run_config.json";
 

@@ -145,7 +145,7 @@ void RunState::copy_tensors() {
   for (auto* all : {&values, &first_moments, &second_moments, &weights.values})
     for (auto& value : *all) {
       auto& copy = copies[value.value.const_data_ptr()];
-      if (!copy.defined()) copy = value.value.clone();
+      if (!copy.defined()) copy = value.value.is_cpu() ? value.value.clone() : value.value.cpu();
       value.value = copy;
     }
 }

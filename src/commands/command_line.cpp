@@ -4,10 +4,13 @@
 #include <vector>
 
 #include "base/options.h"
+#include "base/termination.h"
 #include "commands/engine_loader.h"
 #include "commands/prepare_command.h"
+#include "commands/rank_launcher.h"
 #include "commands/tokenize_command.h"
 #include "engine/convert_request.h"
+#include "engine/doctor_request.h"
 #include "engine/test_request.h"
 #include "engine/train_request.h"
 
@@ -40,8 +43,9 @@ int parse_and_run(const char* command, Arguments arguments, const Run& run) {
   std::vector<std::string> warnings;
   const auto given = table.parse(kept, problems, warnings);
   options.complete(given, problems);
-  for (const auto& warning : warnings)
-    std::fprintf(stderr, "anneal %s: warning: %s\n", command, warning.c_str());
+  if (!is_started_by_us())  // what it started us with was the same
+    for (const auto& warning : warnings)
+      std::fprintf(stderr, "anneal %s: warning: %s\n", command, warning.c_str());
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
   if (prints_config) {
     std::printf("%s\n", table.to_json().dump(2).c_str());
@@ -50,13 +54,29 @@ int parse_and_run(const char* command, Arguments arguments, const Run& run) {
   return run(options, given);
 }
 
+template <class Options>
+int run_options_in_engine(const char* command, Options& options, const std::set<std::string>& given) {
+  return run_in_engine(command, Json({{"options", OptionTable(options).to_json()}, {"given", given}}).dump());
+}
+
 // The engine's commands: the options are checked here, before torch is loaded.
 template <class Options>
 int parse_and_run_in_engine(const char* command, Arguments arguments) {
-  return parse_and_run<Options>(
-      command, arguments, [&](Options& options, const std::set<std::string>& given) {
-        return run_in_engine(command,
-                             Json({{"options", OptionTable(options).to_json()}, {"given", given}}).dump());
+  return parse_and_run<Options>(command, arguments,
+                                [&](Options& options, const std::set<std::string>& given) {
+                                  return run_options_in_engine(command, options, given);
+                                });
+}
+
+// One process trains; of several, this one stays behind to watch over them.
+int run_train(const char* command, Arguments arguments) {
+  return parse_and_run<TrainRequest>(
+      command, arguments, [&](TrainRequest& request, const std::set<std::string>& given) {
+        if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)
+          return launch_ranks(command, arguments, request.launch,
+                              std::chrono::seconds(request.dist.heartbeat_timeout));
+        leave_on_signals();
+        return run_options_in_engine(command, request, given);
       });
 }
 
@@ -67,8 +87,7 @@ OptionTable default_options() {
 }
 
 constexpr Command kCommands[] = {
-    {"train", "Fine-tune a model: a LoRA adapter, or all weights.", parse_and_run_in_engine<TrainRequest>,
-     default_options<TrainRequest>},
+    {"train", "Fine-tune a model: a LoRA adapter, or all weights.", run_train, default_options<TrainRequest>},
     {"test", "What a trained model writes for the rows of a test file, and how good that is.",
      parse_and_run_in_engine<TestRequest>, default_options<TestRequest>},
     {"prepare", "Build the data of a run, and show samples as the model will see them.",
@@ -81,6 +100,8 @@ constexpr Command kCommands[] = {
     {"convert",
      "A checkpoint as a folder that transformers, PEFT and vLLM load: merged into its base model, or apart.",
      parse_and_run_in_engine<ConvertRequest>, default_options<ConvertRequest>},
+    {"doctor", "The devices that this machine can train on, and whether they compute what they should.",
+     parse_and_run_in_engine<DoctorRequest>, default_options<DoctorRequest>},
     {"tokenize", "Ids and pieces of each line of standard input.",
      [](const char* name, Arguments arguments) {
        return parse_and_run<TokenizeOptions>(name, arguments, run_tokenize);

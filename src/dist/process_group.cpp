@@ -74,6 +74,14 @@ ProcessGroup::ProcessGroup(c10::intrusive_ptr<c10d::Backend> backend, int rank, 
       size_(size),
       sums_on_arrival_(backend_->getBackendName() == "gloo") {}
 
+void ProcessGroup::add_gpu_backend(c10::intrusive_ptr<c10d::Backend> backend) {
+  gpu_backend_ = std::move(backend);
+}
+
+c10d::Backend& ProcessGroup::backend_of(const at::Tensor& tensor) const {
+  return tensor.is_cuda() && gpu_backend_ ? *gpu_backend_ : *backend_;
+}
+
 Pending ProcessGroup::all_gather(const at::Tensor& part, at::Tensor& whole) {
   TORCH_CHECK(whole.numel() == part.numel() * size_);
   if (size_ == 1) {
@@ -82,7 +90,7 @@ Pending ProcessGroup::all_gather(const at::Tensor& part, at::Tensor& whole) {
   }
   count(static_cast<std::int64_t>(part.nbytes()));
   auto from = part;
-  return {translated([&] { return backend_->_allgather_base(whole, from); }), nullptr};
+  return {translated([&] { return backend_of(whole)._allgather_base(whole, from); }), nullptr};
 }
 
 // Gloo's own sums all of it on every rank, which sends twice as much, and in an order that depends on the
@@ -95,8 +103,8 @@ Pending ProcessGroup::reduce_scatter(const at::Tensor& whole, at::Tensor& part) 
   }
   count(static_cast<std::int64_t>(part.nbytes()));
   auto from = whole;
-  if (!sums_on_arrival_)
-    return {translated([&] { return backend_->_reduce_scatter_base(part, from); }), nullptr};
+  if (whole.is_cuda() || !sums_on_arrival_)
+    return {translated([&] { return backend_of(whole)._reduce_scatter_base(part, from); }), nullptr};
   auto parts = at::empty_like(whole);
   std::vector<std::int64_t> equal;
   const auto work = translated([&] { return backend_->alltoall_base(parts, from, equal, equal); });
@@ -111,7 +119,7 @@ void ProcessGroup::all_reduce_sum(at::Tensor& tensor) {
   if (size_ == 1) return;
   bytes_sent_ += 2 * (size_ - 1) * static_cast<std::int64_t>(tensor.nbytes()) / size_;
   std::vector<at::Tensor> tensors{tensor};
-  translated([&] { backend_->allreduce(tensors)->wait(); });
+  translated([&] { backend_of(tensor).allreduce(tensors)->wait(); });
 }
 
 double ProcessGroup::sum(double value) {

@@ -40,6 +40,9 @@ class ProcessGroup {
   ProcessGroup(ProcessGroup&&) noexcept;
   ProcessGroup& operator=(ProcessGroup&&) noexcept;
 
+  // For tensors of GPUs, which the backend given first does not take.
+  void add_gpu_backend(c10::intrusive_ptr<c10d::Backend> backend);
+
   int rank() const { return rank_; }
   int size() const { return size_; }
   bool is_root() const { return rank_ == 0; }
@@ -66,7 +69,9 @@ class ProcessGroup {
  private:
   void count(std::int64_t part_bytes) { bytes_sent_ += part_bytes * (size_ - 1); }
 
-  c10::intrusive_ptr<c10d::Backend> backend_;
+  c10d::Backend& backend_of(const at::Tensor& tensor) const;
+
+  c10::intrusive_ptr<c10d::Backend> backend_, gpu_backend_;
   int rank_ = 0, size_ = 1;
   bool sums_on_arrival_ = false;  // reduce-scatter is an exchange of parts, summed here
   std::int64_t bytes_sent_ = 0;

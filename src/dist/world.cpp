@@ -220,6 +220,12 @@ World::World(const RankEnvironment& environment, const DistOptions& options,
 
 World::~World() = default;
 
+void World::join_gpus(MakeBackend make, std::chrono::milliseconds timeout) {
+  if (!meeting_) return;
+  group_.add_gpu_backend(make(c10::make_intrusive<c10d::PrefixStore>("gpus", meeting_->store), group_.rank(),
+                              group_.size(), timeout));
+}
+
 void World::leave() {
   if (!meeting_) return;
   enter_phase("leaving");

@@ -9,6 +9,10 @@
 #include "dist/dist_options.h"
 #include "dist/process_group.h"
 
+namespace c10d {
+class Store;
+}
+
 namespace anneal {
 
 // What RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT say, as torchrun sets
@@ -40,6 +44,11 @@ class World {
   ProcessGroup& saving_group() { return saving_group_; }  // for the thread that saves
   int local_rank() const { return local_rank_; }
   int ranks_on_this_machine() const { return ranks_here_; }
+
+  // Gives group() a backend for tensors of GPUs. All ranks call it, each after it has selected its own.
+  using MakeBackend = c10::intrusive_ptr<c10d::Backend> (*)(c10::intrusive_ptr<c10d::Store> store, int rank,
+                                                            int size, std::chrono::milliseconds timeout);
+  void join_gpus(MakeBackend make, std::chrono::milliseconds timeout);
 
   // The orderly end: until every rank has come here none is missed.
   void leave();

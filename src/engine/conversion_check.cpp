@@ -41,7 +41,7 @@ at::Tensor logits_of(const std::filesystem::path& folder,
   for (std::size_t at = 0; at < ids.size(); ++at)
     ids[at] = static_cast<std::int32_t>(mix(0, at) % model.config.vocab_size);
   const SampleView sample{ids, 1};
-  return all_logits(model, make_token_batch({&sample, 1}));
+  return all_logits(model, make_token_batch({&sample, 1}, model.device));
 }
 
 // Float16 weights are held in float32, twice their size; others stay in their mapped files.

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "engine/convert_command.h"
+#include "engine/doctor_command.h"
 #include "engine/score_command.h"
 #include "engine/test_command.h"
 #include "engine/train_command.h"
@@ -33,6 +34,7 @@ int run_engine_command(const char* command, const char* request_text) {
     if (std::strcmp(command, "score") == 0) return run(request, run_score);
     if (std::strcmp(command, "convert") == 0) return run(request, run_convert);
     if (std::strcmp(command, "test") == 0) return run(request, run_test);
+    if (std::strcmp(command, "doctor") == 0) return run(request, run_doctor);
     std::fprintf(stderr, "anneal: the engine has no command %s\n", command);
     return static_cast<int>(ExitCode::kInternal);
   } catch (const UserError& error) {

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/options.h"
+#include "base/random_id.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/folder_manifest.h"
 
@@ -140,6 +141,18 @@ RunStart named_state(const TrainRequest& request, const BaseModelId& base) {
   return start;
 }
 
+// Whether the run in the folder was begun from this state before.
+bool is_begun(const RunStart& start, const RunDirectory& directory) {
+  return directory.has_run() && read_run_record(directory.path()).resumed_from == resumed_from_text(start);
+}
+
+// ... and has saved something since. Else it has nothing of its own to go on from.
+bool has_come_further(const RunStart& start, RunDirectory& directory) {
+  if (!is_begun(start, directory)) return false;
+  directory.set_run_id(read_run_record(directory.path()).run_id);
+  return directory.newest_step() > start.state->step;
+}
+
 // The named state is the beginning of a run of its own, or the newest of the run in the folder.
 RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory& directory, RunLog& log,
                       int ranks) {
@@ -151,7 +164,11 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
            start.state_folder.string(), "give the same value, or --new_run without --resume");
   start.record.resumed_from = resumed_from_text(start);
   start.may_change = true;
-  if (directory.has_run()) {
+  if (is_begun(start, directory)) {
+    start.record.run_id = read_run_record(directory.path()).run_id;
+    directory.set_run_id(start.record.run_id);
+    start.continues = true;
+  } else if (directory.has_run()) {
     directory.set_run_id(origin_id);
     const bool is_other = read_run_record(directory.path()).run_id != origin_id;
     if (is_other || directory.newest_step() > start.state->step)
@@ -159,7 +176,7 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
            directory.path().string(), "give --new_run too: the run goes on in a folder beside it");
     start.continues = true;
   } else {
-    start.record.run_id = new_run_id();
+    start.record.run_id = random_id();
     directory.set_run_id(start.record.run_id);
   }
   directory.tidy();
@@ -167,25 +184,28 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
   return start;
 }
 
-RunStart chosen_start(const TrainRequest& request, RunDirectory& directory, RunLog& log, int ranks) {
+RunStart chosen_start(const TrainRequest& request, RunDirectory& directory, const std::string& launch_id,
+                      RunLog& log, int ranks) {
   const auto base = identify_base_model(request.model.hf_model_id);
   const auto& resume = request.run.resume;
-  if (resume != "auto" && resume != "none") {
+  const bool is_restart = is_of_launch(directory.path(), launch_id);
+  // What the attempt before has saved may have taken the place of the state that it began with.
+  const bool is_replaced = is_restart && !holds_run_state(resume);
+  if (resume != "auto" && resume != "none" && !is_replaced) {
     auto start = named_state(request, base);
     // The same command again, after the run that it has begun was stopped: that run goes on.
-    const bool is_begun =
-        directory.has_run() && read_run_record(directory.path()).resumed_from == resumed_from_text(start);
-    return is_begun ? continued(request, directory, base, log, ranks)
-                    : started_from(std::move(start), request, directory, log, ranks);
+    return has_come_further(start, directory)
+               ? continued(request, directory, base, log, ranks)
+               : started_from(std::move(start), request, directory, log, ranks);
   }
   if (directory.has_run()) {
-    if (resume == "none")
+    if (resume == "none" && !is_restart)
       fail(ExitCode::kUsage, "a run lies there already", directory.path().string(),
            "leave out --resume none to go on with it, or give --new_run for a folder beside it");
     return continued(request, directory, base, log, ranks);
   }
   RunStart start;
-  start.record.run_id = new_run_id();
+  start.record.run_id = random_id();
   start.record.base = base;
   directory.set_run_id(start.record.run_id);
   directory.tidy();
@@ -194,9 +214,13 @@ RunStart chosen_start(const TrainRequest& request, RunDirectory& directory, RunL
 
 }  // namespace
 
-RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog& log, ProcessGroup& group) {
+RunStart start_run(const TrainRequest& request, RunDirectory& directory, const std::string& launch_id,
+                   RunLog& log, ProcessGroup& group) {
   RunStart start;
-  group.on_root([&] { start = chosen_start(request, directory, log, group.size()); });
+  group.on_root([&] {
+    start = chosen_start(request, directory, launch_id, log, group.size());
+    start.record.launch_id = launch_id;
+  });
   if (group.size() == 1) return start;
   const Json said = Json::parse(group.broadcast_text(Json({{"record", run_record_text(start.record)},
                                                            {"continues", start.continues},

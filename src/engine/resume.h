@@ -21,10 +21,11 @@ struct RunStart {
 };
 
 // Decides by what lies in the folder and --resume; the root decides for all ranks. The newest state that
-// holds is taken; damaged ones and those of other runs are passed over with a line. Throws UserError: kUsage
-// for another model or recipe than the run's, kModel where a state that was named, or every state, is
-// damaged.
-RunStart start_run(const TrainRequest& request, RunDirectory& directory, RunLog& log, ProcessGroup& group);
+// holds is taken; damaged ones and those of other runs are passed over with a line. A run that an earlier
+// attempt of this launch has begun is gone on with, whatever --resume says. Throws UserError: kUsage for
+// another model or recipe than the run's, kModel where a state that was named, or every state, is damaged.
+RunStart start_run(const TrainRequest& request, RunDirectory& directory, const std::string& launch_id,
+                   RunLog& log, ProcessGroup& group);
 
 // To be called when the data are known: they are part of the recipe too. Whether they are those of the state.
 bool require_same_data(const RunStart& start, const std::string& data_sha256, const RunDirectory& directory,

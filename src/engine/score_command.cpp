@@ -11,6 +11,7 @@
 #include "checkpoint/peft_adapter.h"
 #include "checkpoint/tensor_file.h"
 #include "data/tokenizer_encoder.h"
+#include "device/device.h"
 #include "engine/model_samples.h"
 #include "eval/score.h"
 #include "models/language_head.h"
@@ -20,9 +21,10 @@ namespace {
 
 void write_logits(const CausalLm& model, const SampleView& sample, const std::string& path) {
   const c10::InferenceMode no_autograd;
-  const auto batch = make_token_batch({&sample, 1});
-  const auto logits = all_logits(model, batch);
-  write_safetensors(path, {view_of("ids", batch.ids_N), view_of("logits", logits)});
+  const auto batch = make_token_batch({&sample, 1}, model.device);
+  const auto logits = all_logits(model, batch).cpu();
+  const auto ids = batch.ids_N.cpu();
+  write_safetensors(path, {view_of("ids", ids), view_of("logits", logits)});
 }
 
 }  // namespace
@@ -37,7 +39,8 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   const TokenizerEncoder encoder(tokenizer, request.example);
   const auto examples =
       load_examples(request.data, encoder, request.example, {.threads = request.dataloader_num_workers});
-  CausalLm model(folder, resolve_precision(request.model));
+  const auto device = resolve_device(request.model.device);
+  CausalLm model(folder, resolve_precision(request.model, device), device);
   if (request.adapter) load_peft_adapter(model, read_peft_config(*request.adapter), *request.adapter);
 
   const auto samples = views_of(examples);

@@ -9,9 +9,7 @@
 
 #include "base/activity.h"
 #include "base/file.h"
-#include "base/memory.h"
 #include "base/options.h"
-#include "base/termination.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
@@ -19,10 +17,14 @@
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
+#include "device/cuda_object.h"
+#include "device/device.h"
 #include "engine/model_samples.h"
 #include "engine/resume.h"
+#include "engine/selftest_stamp.h"
 #include "engine/train_world.h"
 #include "engine/weight_notes.h"
+#include "launch/environment.h"
 #include "nn/kernel_set.h"
 #include "train/metric_reporters.h"
 #include "train/trainer.h"
@@ -135,11 +137,12 @@ StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const Run
   const auto& before = start.record.plan;
   const bool is_kept = start.continues && before.micro_batch_tokens > 0 &&
                        request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
+  const auto free = model.device.is_cpu() ? available_memory_of_rank(world) : free_bytes(model.device);
   auto plan = is_kept ? StepPlan{before.micro_batch_tokens, before.kept_layers}
                       : make_plan(model,
                                   {request.train.token_budget(), request.train.gradient_checkpointing,
                                    std::min(pool * longest, samples.training.tokens()), longest},
-                                  available_memory_of_rank(world));
+                                  free);
   // The root's, on every rank: they count their micro-batches by it.
   const Json said =
       Json::parse(group.broadcast_text(Json({plan.micro_batch_tokens, plan.kept_layers}).dump()));
@@ -160,7 +163,8 @@ ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const
                           step.kept_layers,
                           at::get_num_threads(),
                           ranks,
-                          kernel_set() + (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32"),
+                          (model.device.is_cpu() ? kernel_set() : device_text(model.device)) +
+                              (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32"),
                           model.is_shared() ? "full" : "none"};
   const auto text = [](const ExecutionPlan& plan) {
     return fmt::format(
@@ -253,6 +257,7 @@ void say_what_is_trained(const TrainRequest& request, const RunDirectory& direct
                          const std::string& notice, bool is_shared, int ranks, RunLog& log) {
   log.say("run: " + directory.path().string());
   if (ranks > 1) log.say(fmt::format("{} processes, sharding {}", ranks, is_shared ? "full" : "none"));
+  for (const auto& line : device_notes(request.model.device, model.device)) log.say(line);
   if (!notice.empty()) log.say(notice);
   for (const auto& note : weight_notes(model)) log.say(note);
   if (request.train.remove_unused_columns) log.say("notice: --remove_unused_columns has no effect");
@@ -276,17 +281,17 @@ PreparedData prepared_data(const TrainRequest& request, ProcessGroup& group, Run
 }  // namespace
 
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
-  leave_on_signals();
   resolve(request.dataset, given);
   const std::filesystem::path folder = request.model.hf_model_id;
   const auto config = read_model_config(folder);
   const auto notice = fit_to_model(request.example, config, given);
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, config);
+  const auto device = resolve_device(request.model.device);
   const auto world = meet_other_ranks(request);
   auto& group = world->group();
   const bool is_shared = decide_sharding(request, *world);
-  CausalLm model(folder, resolve_precision(request.model),
+  CausalLm model(folder, resolve_precision(request.model, device), device,
                  is_shared ? Loading::kToBeShared : Loading::kWhole);
 
   RunLog log(group.is_root());
@@ -294,9 +299,17 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
-                         request.run.new_run, world->saving_group());
+                         request.run.new_run, world->saving_group(), current_launch_id());
   say_what_is_trained(request, directory, model, notice, is_shared, group.size(), log);
-  auto start = start_run(request, directory, log, group);
+  if (!device.is_cpu()) {
+    const auto say = [&](const std::string& line) { log.say(line); };
+    group.on_all([&] {
+      if (world->local_rank() == 0) require_selftest(device, say);
+    });
+    world->join_gpus(cuda_object().table->make_nccl_backend,
+                     std::chrono::seconds(request.dist.collective_timeout));
+  }
+  auto start = start_run(request, directory, current_launch_id(), log, group);
   const auto shape = set_up_training(model, request, start, is_shared, group, log);
   group.on_root([&] { require_space_for_states(model, request, directory, log); });
   enter_phase("preparing data");

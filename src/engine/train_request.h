@@ -11,6 +11,8 @@
 #include "data/dataset_options.h"
 #include "data/example_options.h"
 #include "dist/dist_options.h"
+#include "launch/environment.h"
+#include "launch/launch_options.h"
 #include "models/model_options.h"
 #include "nn/lora_options.h"
 #include "train/train_options.h"
@@ -82,7 +84,9 @@ struct RunOptions {
       if (name != "tensorboard" && name != "wandb" && name != "mlflow")
         problems.push_back(
             {"\"" + name + "\" is not known", "--report_to", "give tensorboard, wandb, mlflow or none"});
-    if (resume != "auto" && resume != "none" && !is_folder(resume))
+    // A launcher has checked it, and by now the run may have replaced it.
+    const bool is_checked = !current_launch_id().empty();
+    if (resume != "auto" && resume != "none" && !is_checked && !is_folder(resume))
       problems.push_back({"\"" + resume + "\" is not auto, none or a folder", "--resume",
                           "name a run's resume/step-<step> or checkpoint-<step>"});
   }
@@ -94,6 +98,7 @@ struct TrainRequest {
   DatasetOptions dataset;
   ExampleOptions example;
   TrainOptions train;
+  LaunchOptions launch;
   RunOptions run;
   DistOptions dist;
 
@@ -103,6 +108,7 @@ struct TrainRequest {
     field("dataset", c.dataset, "Data");
     field("example", c.example, "Samples");
     field("train", c.train, "Training");
+    field("launch", c.launch, "Processes");
     field("run", c.run, "Run");
     field("dist", c.dist, "Several processes");
   }
@@ -115,6 +121,7 @@ struct TrainRequest {
     lora.validate(problems);
     dataset.validate(problems);
     train.validate(given, problems);
+    launch.validate(given, problems);
     run.validate(problems);
   }
 };

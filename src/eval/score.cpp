@@ -40,7 +40,7 @@ void score_batch(const CausalLm& model, const std::vector<SampleView>& samples,
                  const std::vector<std::size_t>& chosen, std::vector<SampleScore>& scores) {
   std::vector<SampleView> views;
   for (const auto sample : chosen) views.push_back(samples[sample]);
-  const auto batch = make_token_batch(views);
+  const auto batch = make_token_batch(views, model.device);
   const auto hidden_NE = run_layers(model, batch);
   const Gathered weights(model.head_unit()), tied(model.tied_head_unit());
   const auto head = language_head(model, hidden_NE, batch, std::nullopt);

@@ -1,10 +1,12 @@
 #include "models/causal_lm.h"
 
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <cpuinfo.h>
 
 #include <algorithm>
+
+#include "device/device.h"
 
 namespace anneal {
 namespace {
@@ -23,6 +25,11 @@ at::ScalarType scalar_type(DType dtype) {
   return std::find_if(std::begin(kDTypePairs), std::end(kDTypePairs), is_it)->tensor;
 }
 
+// As config.json writes it.
+at::ScalarType dtype_named(const std::string& name) {
+  return name == "bfloat16" ? at::kBFloat16 : name == "float16" ? at::kHalf : at::kFloat;
+}
+
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text;
   for (const auto size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
@@ -31,11 +38,10 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 
 }  // namespace
 
-Precision resolve_precision(const ModelOptions& options) {
+Precision resolve_precision(const ModelOptions& options, at::Device device) {
   Precision precision{at::kFloat, std::nullopt};
   if (options.compute_dtype == "bf16") precision.compute = at::kBFloat16;
-  if (options.compute_dtype == "auto" && cpuinfo_initialize() && cpuinfo_has_x86_avx512bf16())
-    precision.compute = at::kBFloat16;
+  if (options.compute_dtype == "auto" && multiplies_bf16(device)) precision.compute = at::kBFloat16;
   if (options.base_dtype == "bf16") precision.base = at::kBFloat16;
   if (options.base_dtype == "fp32") precision.base = at::kFloat;
   return precision;
@@ -73,20 +79,28 @@ at::Tensor checked_tensor(const SafetensorsFolder& weights, const std::string& n
 }
 
 CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& model_precision,
-                   Loading loading)
+                   at::Device model_device, Loading loading)
     : config(read_model_config(model_folder)),
       precision(model_precision),
+      device(model_device),
       folder(model_folder),
-      weights_(std::make_unique<SafetensorsFolder>(model_folder)),
       loading_(loading) {
-  embedding_VE = load_frozen("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
-  stored_dtype_ = scalar_type(weights_->tensor("model.embed_tokens.weight").dtype);
+  if (!device.is_meta()) weights_ = std::make_unique<SafetensorsFolder>(model_folder);
+  stored_dtype_ =
+      stored_tensor("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}).scalar_type();
   if (stored_dtype_ == at::kHalf) stored_dtype_ = at::kFloat;
+  embedding_VE = load_frozen("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
   for (std::int64_t index = 0; index < config.num_hidden_layers; ++index) layers.push_back(load_layer(index));
   norm = load_norm("model.norm", config.hidden_size);
   lm_head.name = "lm_head";
   if (!config.tie_word_embeddings) lm_head = load_linear("lm_head", config.vocab_size, config.hidden_size);
-  inverse_frequency = rope_frequencies(config.head_dim, config.rope_theta, config.rope_scaling);
+  // The same bits on all devices.
+  inverse_frequency = rope_frequencies(config.head_dim, config.rope_theta, config.rope_scaling).to(device);
+}
+
+at::Tensor CausalLm::stored_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {
+  if (device.is_meta()) return at::empty(shape, at::TensorOptions(device).dtype(dtype_named(config.dtype)));
+  return checked_tensor(*weights_, name, shape);
 }
 
 at::ScalarType CausalLm::held_type(at::ScalarType stored) const {
@@ -94,12 +108,12 @@ at::ScalarType CausalLm::held_type(at::ScalarType stored) const {
 }
 
 at::Tensor CausalLm::load_frozen(const std::string& name, const std::vector<std::int64_t>& shape) {
-  const auto tensor = checked_tensor(*weights_, name, shape);
-  return loading_ == Loading::kWhole ? tensor.to(held_type(tensor.scalar_type())) : tensor;
+  const auto tensor = stored_tensor(name, shape);
+  return loading_ == Loading::kWhole ? tensor.to(device, held_type(tensor.scalar_type())) : tensor;
 }
 
 NormWeight CausalLm::load_norm(const std::string& name, std::int64_t width) {
-  return {name, checked_tensor(*weights_, name + ".weight", {width}).to(at::kFloat).contiguous()};
+  return {name, stored_tensor(name + ".weight", {width}).to(device, at::kFloat).contiguous()};
 }
 
 Linear CausalLm::load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features) {
@@ -174,7 +188,7 @@ void CausalLm::share(ProcessGroup& group) {
     if (norm.parameter) unit.add_trained(*norm.parameter, at::kFloat, at::kFloat, &norm.weight_D);
   };
   const auto add_unit = [&]() -> ShardedUnit& {
-    return *units_.emplace_back(std::make_unique<ShardedUnit>(group));
+    return *units_.emplace_back(std::make_unique<ShardedUnit>(group, device));
   };
   add_weight(add_unit(), embedding_VE, embedding_parameter);
   for (auto& layer : layers) {

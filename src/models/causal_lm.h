@@ -23,8 +23,8 @@ struct Precision {
   std::optional<at::ScalarType> base;  // of frozen weights; as stored where unset
 };
 
-// Resolves the options for this processor.
-Precision resolve_precision(const ModelOptions& options);
+// Resolves the options for a device.
+Precision resolve_precision(const ModelOptions& options, at::Device device = at::kCPU);
 
 // The tensor over a view's bytes: without a copy where dtype and alignment allow it. The file must outlive
 // it.
@@ -41,12 +41,14 @@ enum class Loading { kWhole, kToBeShared };
 
 class CausalLm {
  public:
-  // Throws UserError(kModel) that names tensor and file for what is missing or has the wrong shape.
-  CausalLm(const std::filesystem::path& folder, const Precision& precision,
+  // Throws UserError(kModel) that names tensor and file for what is missing or has the wrong shape. On the
+  // meta device config.json is enough: tensors have shapes and no values.
+  CausalLm(const std::filesystem::path& folder, const Precision& precision, at::Device device = at::kCPU,
            Loading loading = Loading::kWhole);
 
   ModelConfig config;
   Precision precision;
+  at::Device device;  // of every tensor of the model, and of the batches that it takes
   std::filesystem::path folder;
   at::Tensor embedding_VE;
   Parameter* embedding_parameter = nullptr;
@@ -103,6 +105,7 @@ class CausalLm {
  private:
   ShardedUnit* unit(std::int64_t index) const { return is_shared() ? units_[index].get() : nullptr; }
   at::ScalarType held_type(at::ScalarType stored) const;
+  at::Tensor stored_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
   at::Tensor load_frozen(const std::string& name, const std::vector<std::int64_t>& shape);
   NormWeight load_norm(const std::string& name, std::int64_t width);
   Linear load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features);

@@ -49,7 +49,8 @@ double attention_scale(const ModelConfig& config) {
 }
 
 Normed normed(const at::Tensor& x_ND, const NormWeight& norm, double eps) {
-  Normed result{at::empty_like(x_ND), at::empty({x_ND.numel() / norm.weight_D.numel()}, at::kFloat)};
+  Normed result{at::empty_like(x_ND),
+                at::empty({x_ND.numel() / norm.weight_D.numel()}, x_ND.options().dtype(at::kFloat))};
   rms_norm(x_ND, norm.weight_D, eps, result.y, result.inverse_rms);
   return result;
 }

@@ -25,7 +25,7 @@ std::int64_t rows_of_chunk(std::int64_t vocab_size, std::int64_t element_bytes) 
 HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, const TokenBatch& batch,
                          std::optional<double> gradient_scale) {
   const auto rows_M = batch.trained_rows_M.numel();
-  HeadResult result{std::vector<RowLoss>(rows_M), {}};
+  const RowLosses losses_M(rows_M, hidden_NE.device());
   const auto hidden_ME = hidden_NE.index_select(0, batch.trained_rows_M);
   const auto [normed_ME, inverse_rms_M] = normed(hidden_ME, model.norm, model.config.rms_norm_eps);
 
@@ -39,21 +39,20 @@ HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, con
     // Reused: making fresh pages for it costs a tenth of the product.
     auto logits_MV = logits_buffer.slice(0, 0, end - begin);
     at::linear_out(logits_MV, chunk_ME, weight_VE);
-    cross_entropy(logits_MV, std::span(batch.targets_M).subspan(begin, end - begin), gradient_scale,
-                  std::span(result.losses_M).subspan(begin, end - begin));
+    cross_entropy(logits_MV, batch.targets_M.slice(0, begin, end), gradient_scale, losses_M.rows(begin, end));
     if (!gradient_scale) continue;
     auto out = d_normed_ME.slice(0, begin, end);
     at::mm_out(out, logits_MV, weight_VE);
     if (auto* parameter = model.head_parameter()) parameter->gradient.add_(at::mm(logits_MV.t(), chunk_ME));
   }
-  if (!gradient_scale) return result;
+  if (!gradient_scale) return {on_host(losses_M), {}};
   if (model.norm.parameter)
     model.norm.parameter->gradient.add_(rms_norm_weight_gradient(d_normed_ME, hidden_ME, inverse_rms_M));
   rms_norm_backward(d_normed_ME, hidden_ME, model.norm.weight_D, inverse_rms_M, d_normed_ME,
                     /*accumulate=*/false);
-  result.dx_NE = at::zeros_like(hidden_NE);
-  result.dx_NE.index_copy_(0, batch.trained_rows_M, d_normed_ME);
-  return result;
+  auto dx_NE = at::zeros_like(hidden_NE);
+  dx_NE.index_copy_(0, batch.trained_rows_M, d_normed_ME);
+  return {on_host(losses_M), dx_NE};
 }
 
 at::Tensor all_logits(const CausalLm& model, const TokenBatch& batch) {

@@ -9,7 +9,7 @@
 namespace anneal {
 
 struct HeadResult {
-  std::vector<RowLoss> losses_M;  // by trained row
+  std::vector<RowLoss> losses_M;  // by trained row, on the host
   at::Tensor dx_NE;               // the gradient of the hidden states; undefined without gradient_scale
 };
 

@@ -70,12 +70,13 @@ std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::u
     const std::string prefix = "base_model.model." + linear.name;
     const auto key = mix(mix(seed, hash_name("lora_A")), hash_name(linear.name));
     const auto rank = shape.rank_of(linear.name);
-    linear.lora = std::make_unique<Lora>(
-        Lora{Parameter(prefix + ".lora_A.weight", initial_a(rank, linear.in_features(), key),
-                       model.precision.compute),
-             Parameter(prefix + ".lora_B.weight", at::zeros({linear.out_features(), rank}, at::kFloat),
-                       model.precision.compute),
-             shape.scale_of(linear.name), shape.dropout, hash_name(linear.name)});
+    linear.lora = std::make_unique<Lora>(Lora{
+        Parameter(prefix + ".lora_A.weight", initial_a(rank, linear.in_features(), key).to(model.device),
+                  model.precision.compute),
+        Parameter(prefix + ".lora_B.weight",
+                  at::zeros({linear.out_features(), rank}, at::TensorOptions(model.device).dtype(at::kFloat)),
+                  model.precision.compute),
+        shape.scale_of(linear.name), shape.dropout, hash_name(linear.name)});
   });
   std::vector<Problem> problems;
   for (const auto& [target, modules] : hits)

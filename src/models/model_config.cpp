@@ -68,6 +68,8 @@ ModelConfig read_shared_keys(const Json& config, const std::string& where) {
   model.max_position_embeddings = need<std::int64_t>(config, "max_position_embeddings", where);
   require_positive(model.max_position_embeddings, "max_position_embeddings", where);
   model.rms_norm_eps = take(config, "rms_norm_eps", 1e-6, where);
+  model.dtype =
+      take<std::string>(config, "dtype", take<std::string>(config, "torch_dtype", "float32", where), where);
   model.tie_word_embeddings = take(config, "tie_word_embeddings", false, where);
   require_value(config, "hidden_act", "silu", where);
   require_value(config, "attention_bias", false, where);

@@ -26,6 +26,7 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
   bool has_qk_norm = false;
+  std::string dtype;  // that the weights are said to be stored in; they themselves decide
 };
 
 // Reads <folder>/config.json. Throws UserError(kModel) for an architecture or an option that is not known.

@@ -25,17 +25,15 @@ struct ModelOptions {
           "weights are saved in.",
           FieldTraits{.choices = {"auto", "bf16", "fp32"}});
     field("compute_dtype", c.compute_dtype,
-          "What layers multiply in; auto: bf16 where the processor has bf16 instructions.",
+          "What layers multiply in; auto: bf16 where the device has bf16 instructions.",
           FieldTraits{.choices = {"auto", "bf16", "fp32"}});
-    field("device", c.device, "Where to run.",
+    field("device", c.device,
+          "Where to run; auto: on the GPU where there is one, otherwise on the processor.",
           FieldTraits{.choices = {"auto", "cpu", "cuda"}, .may_differ = true});
     field("engine", c.engine, "Who trains.", FieldTraits{.choices = {"native", "transformers"}});
   }
 
   void validate(std::vector<Problem>& problems) const {
-    if (device == "cuda")
-      problems.push_back(
-          {"this version runs on the CPU only", "--device", "leave the flag out, or give --device cpu"});
     if (engine == "transformers")
       problems.push_back({"this version has the native engine only", "--engine", "leave the flag out"});
     if (!is_folder(hf_model_id))

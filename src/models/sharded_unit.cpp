@@ -1,7 +1,9 @@
 #include "models/sharded_unit.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
@@ -51,8 +53,8 @@ void ShardedUnit::take_part(Flat& flat) {
   const auto total = flat.pieces.back().offset + flat.pieces.back().numel;
   flat.part = aligned((total + group_.size() - 1) / group_.size());
   const auto type = flat.is_trained ? at::kFloat : flat.type;
-  flat.own = at::zeros({flat.part}, type);
-  if (flat.is_trained) flat.own_gradient = at::zeros({flat.part}, at::kFloat);
+  flat.own = at::zeros({flat.part}, at::TensorOptions(device_).dtype(type));
+  if (flat.is_trained) flat.own_gradient = at::zeros_like(flat.own);
   const auto begin = group_.rank() * flat.part, end = begin + flat.part;
   for (auto& piece : flat.pieces) {
     const auto from = std::clamp(piece.offset, begin, end),
@@ -85,7 +87,7 @@ void ShardedUnit::set_views(Flat& flat, const at::Tensor& whole) {
 void ShardedUnit::start_gather() {
   if (is_gathering_ || is_gathered_) return;
   for (auto& flat : flats_) {
-    flat.whole = at::empty({flat.part * group_.size()}, flat.type);
+    flat.whole = at::empty({flat.part * group_.size()}, flat.own.options().dtype(flat.type));
     flat.sent = flat.own.to(flat.type);
     flat.gathering = group_.all_gather(flat.sent, flat.whole);
   }
@@ -115,7 +117,7 @@ void ShardedUnit::release() {
 void ShardedUnit::open_gradients() {
   for (auto& flat : flats_) {
     if (!flat.is_trained) continue;
-    flat.gradient = at::zeros({flat.part * group_.size()}, at::kFloat);
+    flat.gradient = at::zeros({flat.part * group_.size()}, flat.own.options());
     for (auto& piece : flat.pieces)
       piece.parameter->gradient =
           flat.gradient.slice(0, piece.offset, piece.offset + piece.numel).view(piece.shape);
@@ -125,7 +127,7 @@ void ShardedUnit::open_gradients() {
 void ShardedUnit::close_gradients() {
   for (auto& flat : flats_) {
     if (!flat.is_trained) continue;
-    auto part = at::empty({flat.part}, at::kFloat);
+    auto part = at::empty_like(flat.own);
     group_.reduce_scatter(flat.gradient, part).wait();
     flat.own_gradient.add_(part);
     flat.gradient.reset();
@@ -137,7 +139,7 @@ std::vector<ShardedUnit::Master> ShardedUnit::gather_masters() {
   std::vector<Master> masters;
   for (auto& flat : flats_) {
     if (!flat.is_trained) continue;
-    auto whole = at::empty({flat.part * group_.size()}, at::kFloat);
+    auto whole = at::empty({flat.part * group_.size()}, flat.own.options());
     group_.all_gather(flat.own, whole).wait();
     for (const auto& piece : flat.pieces)
       masters.push_back(

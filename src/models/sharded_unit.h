@@ -14,7 +14,7 @@ namespace anneal {
 
 class ShardedUnit {
  public:
-  explicit ShardedUnit(ProcessGroup& group) : group_(group) {}
+  ShardedUnit(ProcessGroup& group, at::Device device) : group_(group), device_(device) {}
   ShardedUnit(ShardedUnit&&) = default;
 
   // Of a frozen weight, which may be mapped from a file, only this rank's part is read. It is held in `type`.
@@ -69,6 +69,7 @@ class ShardedUnit {
   void set_views(Flat& flat, const at::Tensor& whole);
 
   ProcessGroup& group_;
+  at::Device device_;
   std::vector<Flat> flats_;
   bool is_gathering_ = false, is_gathered_ = false;
 };

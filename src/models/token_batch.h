@@ -21,21 +21,21 @@ inline std::int64_t trained_positions(const SampleView& sample) {
 }
 
 struct TokenBatch {
-  at::Tensor ids_N, positions_N;             // int64
+  at::Tensor ids_N, positions_N;             // int64; tensors are on the model's device
   std::vector<std::int64_t> segment_starts;  // one more than there are samples
   at::Tensor trained_rows_M;                 // int64, indices into N
-  std::vector<std::int64_t> targets_M;       // the token that each trained row predicts
+  at::Tensor targets_M;                      // int64, the token that each trained row predicts
   std::vector<std::int64_t> row_of_segment;  // first entry of each sample in trained_rows_M, and the end
 
   std::int64_t tokens() const { return segment_starts.back(); }
   std::int64_t samples() const { return static_cast<std::int64_t>(segment_starts.size()) - 1; }
 };
 
-TokenBatch make_token_batch(std::span<const SampleView> samples);
+TokenBatch make_token_batch(std::span<const SampleView> samples, at::Device device);
 
-// Keys of the batch's dropout, one a token: functions of (seed, step, ordinal of the sample in the step,
-// position).
-std::vector<std::uint64_t> dropout_row_keys(const TokenBatch& batch, std::uint64_t seed, std::int64_t step,
-                                            std::span<const std::size_t> ordinals);
+// Keys of the batch's dropout, one a token, in the form of DropoutKeys: functions of (seed, step, ordinal of
+// the sample in the step, position).
+at::Tensor dropout_row_keys(const TokenBatch& batch, std::uint64_t seed, std::int64_t step,
+                            std::span<const std::size_t> ordinals);
 
 }  // namespace anneal

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nn/element_type.h"
+#include "nn/plain_forms.h"
 #include "nn/tile_gemm.h"
 
 #ifndef ANNEAL_NN_ATTENTION_ARGUMENTS  // this file is compiled once for each SIMD target
@@ -274,12 +275,21 @@ namespace {
 HWY_EXPORT(forward_tasks);
 HWY_EXPORT(backward_tasks);
 
+DeviceAttention device_attention{};
+
+bool takes_device_attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD) {
+  return q_NHD.is_cuda() && device_attention.takes != nullptr && !wants_plain_forms() &&
+         device_attention.takes(q_NHD, k_NKD);
+}
+
 bool takes_fused_path(const at::Tensor& q_NHD, const at::Tensor& k_NKD) {
-  return q_NHD.is_cpu() && has_fused_attention(q_NHD.scalar_type()) && q_NHD.size(2) % 2 == 0 &&
+  return runs_kernels(q_NHD) && has_fused_attention(q_NHD.scalar_type()) && q_NHD.size(2) % 2 == 0 &&
          q_NHD.size(1) / k_NKD.size(1) <= kTile;
 }
 
 }  // namespace
+
+void use_device_attention(const DeviceAttention& attention) { device_attention = attention; }
 
 bool has_fused_attention(at::ScalarType type) {
   return type == at::kBFloat16 ? has_fast_tile_gemm<c10::BFloat16>() : has_fast_tile_gemm<float>();
@@ -287,6 +297,8 @@ bool has_fused_attention(at::ScalarType type) {
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                           SegmentStarts segment_starts, double scale, AttentionReach reach) {
+  if (takes_device_attention(q_NHD, k_NKD))
+    return device_attention.forward(q_NHD, k_NKD, v_NKD, segment_starts, scale, reach);
   if (!takes_fused_path(q_NHD, k_NKD))
     return plain::attention(q_NHD, k_NKD, v_NKD, segment_starts, scale, reach);
   const AttentionOutput output{at::empty_like(q_NHD), at::empty({q_NHD.size(1), q_NHD.size(0)}, at::kFloat)};
@@ -304,6 +316,8 @@ AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Ten
                                       const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                                       const AttentionOutput& forward, SegmentStarts segment_starts,
                                       double scale) {
+  if (takes_device_attention(q_NHD, k_NKD))
+    return device_attention.backward(d_out_NHD, q_NHD, k_NKD, v_NKD, forward, segment_starts, scale);
   if (!takes_fused_path(q_NHD, k_NKD))
     return plain::attention_backward(d_out_NHD, q_NHD, k_NKD, v_NKD, forward, segment_starts, scale);
   AttentionGradients gradients{at::empty_like(q_NHD), at::empty_like(k_NKD), at::empty_like(v_NKD)};

@@ -43,6 +43,15 @@ AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Ten
                                       double scale);
 }  // namespace plain
 
+// Attention of GPUs, from the object that is loaded where there is one: used for the tensors of its device
+// that it takes, unless a PlainForms lives.
+struct DeviceAttention {
+  bool (*takes)(const at::Tensor& q_NHD, const at::Tensor& k_NKD);
+  decltype(&attention) forward;
+  decltype(&attention_backward) backward;
+};
+void use_device_attention(const DeviceAttention& attention);
+
 // True where the fused kernels run for this element type: they need the batch-reduce GEMM of the processor's
 // AVX-512 units. Elsewhere the plain form is used.
 bool has_fused_attention(at::ScalarType type);

@@ -5,7 +5,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
-#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/ones.h>
 
 #include <limits>
@@ -48,10 +47,11 @@ AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, cons
     const auto begin = segment_starts[segment], end = segment_starts[segment + 1];
     const auto scores =
         masked_scores(heads_first(q_NHD, begin, end, 1), heads_first(k_NKD, begin, end, group), scale, reach);
-    const auto log_sum_exp = at::logsumexp(scores, -1);
-    const auto weights = at::exp(scores - log_sum_exp.unsqueeze(-1));
+    const auto largest = scores.amax(-1, true);
+    const auto log_sum_exp = at::exp(scores - largest).sum(-1, true).log_().add_(largest);
+    const auto weights = at::exp(scores - log_sum_exp);
     put(output.out_NHD, begin, end, at::bmm(weights, heads_first(v_NKD, begin, end, group)));
-    output.log_sum_exp_HN.slice(1, begin, end).copy_(log_sum_exp);
+    output.log_sum_exp_HN.slice(1, begin, end).copy_(log_sum_exp.squeeze(-1));
   }
   return output;
 }

@@ -2,12 +2,16 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/expm1.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/log_softmax.h>
 
 #include <cmath>
 
 #include "nn/element_type.h"
+#include "nn/plain_forms.h"
 
 #ifndef ANNEAL_NN_CROSS_ENTROPY_ARGUMENTS  // this file is compiled once for each SIMD target
 #define ANNEAL_NN_CROSS_ENTROPY_ARGUMENTS
@@ -16,9 +20,9 @@ namespace {
 
 struct LossRows {
   at::Tensor& logits_NV;
-  std::span<const std::int64_t> targets_N;
+  const at::Tensor& targets_N;
   std::optional<double> gradient_scale;
-  std::span<RowLoss> losses_N;
+  const RowLosses& losses_N;
 };
 
 }  // namespace
@@ -90,14 +94,16 @@ bool is_first_maximum(const T* logits, std::int64_t target, float maximum) {
 void loss_rows(const LossRows& l, std::int64_t begin, std::int64_t end) {
   dispatch_element_type(l.logits_NV.scalar_type(), [&]<class T>(T*) HWY_ATTR {
     const std::int64_t size = l.logits_NV.size(1);
+    const auto* targets = l.targets_N.const_data_ptr<std::int64_t>();
+    auto* nll = l.losses_N.nll_N.mutable_data_ptr<double>();
+    auto* is_argmax = l.losses_N.target_is_argmax_N.mutable_data_ptr<bool>();
     for (std::int64_t row = begin; row < end; ++row) {
       T* logits = l.logits_NV.mutable_data_ptr<T>() + row * size;
-      const std::int64_t target = l.targets_N[row];
+      const std::int64_t target = targets[row];
       const float maximum = row_maximum(logits, size);
       const double total = sum_of_exponentials(logits, size, maximum);
-      l.losses_N[row].nll =
-          std::log(total) + (static_cast<double>(maximum) - static_cast<float>(logits[target]));
-      l.losses_N[row].target_is_argmax = is_first_maximum(logits, target, maximum);
+      nll[row] = std::log(total) + (static_cast<double>(maximum) - static_cast<float>(logits[target]));
+      is_argmax[row] = is_first_maximum(logits, target, maximum);
       if (l.gradient_scale) write_gradient(logits, size, target, maximum, total, *l.gradient_scale);
     }
   });
@@ -112,8 +118,29 @@ namespace {
 HWY_EXPORT(loss_rows);
 }
 
-void cross_entropy(at::Tensor& logits_NV, std::span<const std::int64_t> targets_N,
-                   std::optional<double> gradient_scale, std::span<RowLoss> losses_N) {
+RowLosses::RowLosses(std::int64_t rows, at::Device device)
+    : nll_N(at::empty({rows}, at::TensorOptions(device).dtype(at::kDouble))),
+      target_is_argmax_N(at::empty({rows}, at::TensorOptions(device).dtype(at::kBool))) {}
+
+RowLosses RowLosses::rows(std::int64_t begin, std::int64_t end) const {
+  RowLosses part;
+  part.nll_N = nll_N.slice(0, begin, end);
+  part.target_is_argmax_N = target_is_argmax_N.slice(0, begin, end);
+  return part;
+}
+
+std::vector<RowLoss> on_host(const RowLosses& losses_N) {
+  std::vector<RowLoss> losses(losses_N.nll_N.numel(), {NAN, false});
+  if (losses_N.nll_N.is_meta()) return losses;
+  const auto nll_N = losses_N.nll_N.cpu(), target_is_argmax_N = losses_N.target_is_argmax_N.cpu();
+  for (std::size_t row = 0; row < losses.size(); ++row)
+    losses[row] = {nll_N.const_data_ptr<double>()[row], target_is_argmax_N.const_data_ptr<bool>()[row]};
+  return losses;
+}
+
+void cross_entropy(at::Tensor& logits_NV, const at::Tensor& targets_N, std::optional<double> gradient_scale,
+                   const RowLosses& losses_N) {
+  if (!runs_kernels(logits_NV)) return plain::cross_entropy(logits_NV, targets_N, gradient_scale, losses_N);
   const LossRows rows{logits_NV, targets_N, gradient_scale, losses_N};
   at::parallel_for(0, logits_NV.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(loss_rows)(rows, begin, end);
@@ -122,9 +149,16 @@ void cross_entropy(at::Tensor& logits_NV, std::span<const std::int64_t> targets_
 
 namespace plain {
 
-at::Tensor cross_entropy(const at::Tensor& logits_NV, const at::Tensor& targets_N) {
-  const auto log_probability = at::log_softmax(logits_NV, -1, at::kFloat);
-  return -at::gather(log_probability, 1, targets_N.unsqueeze(1)).squeeze(1);
+void cross_entropy(at::Tensor& logits_NV, const at::Tensor& targets_N, std::optional<double> gradient_scale,
+                   const RowLosses& losses_N) {
+  auto log_probability_NV = at::log_softmax(logits_NV, -1, at::kFloat);
+  const auto column_N1 = targets_N.unsqueeze(1);
+  const auto of_target_N1 = at::gather(log_probability_NV, 1, column_N1);
+  losses_N.nll_N.copy_(-of_target_N1.squeeze(1));
+  losses_N.target_is_argmax_N.copy_(at::argmax(logits_NV, 1).eq(targets_N));
+  if (!gradient_scale) return;
+  auto& gradient_NV = log_probability_NV.exp_().scatter_(1, column_N1, at::expm1(of_target_N1));
+  logits_NV.copy_(gradient_NV.mul_(*gradient_scale));
 }
 
 }  // namespace plain

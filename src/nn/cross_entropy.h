@@ -5,22 +5,37 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
+#include <vector>
 
 namespace anneal {
 
-struct RowLoss {
-  double nll = 0;
-  bool target_is_argmax = false;  // ties: the first of the largest logits is the argmax
+// On the device of the logits, so that a chunk of rows need not wait for the one before it.
+struct RowLosses {
+  at::Tensor nll_N;               // float64
+  at::Tensor target_is_argmax_N;  // bool; ties: the first of the largest logits is the argmax
+
+  RowLosses(std::int64_t rows, at::Device device);
+  RowLosses rows(std::int64_t begin, std::int64_t end) const;  // a part, in the same memory
+
+ private:
+  RowLosses() = default;
 };
 
-// losses_N[i] is the loss of row i. With `gradient_scale` given, logits_NV are overwritten by
-// gradient_scale * d(sum of NLL) / d(logits). logits_NV is contiguous.
-void cross_entropy(at::Tensor& logits_NV, std::span<const std::int64_t> targets_N,
-                   std::optional<double> gradient_scale, std::span<RowLoss> losses_N);
+struct RowLoss {
+  double nll = 0;
+  bool target_is_argmax = false;
+};
+// Waits for the device. Of the meta device, which has no values: NaN.
+std::vector<RowLoss> on_host(const RowLosses& losses_N);
 
-namespace plain {
-at::Tensor cross_entropy(const at::Tensor& logits_NV, const at::Tensor& targets_N);  // float32, one a row
+// Fills losses_N. With `gradient_scale` given, logits_NV are overwritten by
+// gradient_scale * d(sum of NLL) / d(logits). logits_NV is contiguous; targets_N is int64.
+void cross_entropy(at::Tensor& logits_NV, const at::Tensor& targets_N, std::optional<double> gradient_scale,
+                   const RowLosses& losses_N);
+
+namespace plain {  // the same in ATen operations
+void cross_entropy(at::Tensor& logits_NV, const at::Tensor& targets_N, std::optional<double> gradient_scale,
+                   const RowLosses& losses_N);
 }
 
 }  // namespace anneal

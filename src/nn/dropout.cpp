@@ -1,12 +1,17 @@
 #include "nn/dropout.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/bitwise_right_shift.h>
+#include <ATen/ops/bitwise_xor.h>
+#include <ATen/ops/cat.h>
 
 #include <cmath>
 
 #include "base/random.h"
 #include "nn/element_type.h"
+#include "nn/plain_forms.h"
 
 #ifndef ANNEAL_NN_DROPOUT_ARGUMENTS  // this file is compiled once for each SIMD target
 #define ANNEAL_NN_DROPOUT_ARGUMENTS
@@ -31,16 +36,11 @@ constexpr std::size_t first_element(std::size_t word) {
 
 // A 32-bit mixer of two multiplications with the key's second half put in between. The constants are those of
 // Wellons' low-bias search ("hash-prospector").
-inline std::uint32_t word_bits(std::uint32_t word, std::uint64_t key) {
-  std::uint32_t z = word + static_cast<std::uint32_t>(key);
-  z = (z ^ (z >> 16)) * 0x7FEB352DU;
-  z ^= static_cast<std::uint32_t>(key >> 32);
-  z = (z ^ (z >> 15)) * 0x846CA68BU;
-  return z ^ (z >> 16);
-}
+constexpr std::uint32_t kFirstFactor = 0x7FEB352DU, kSecondFactor = 0x846CA68BU;
 
 std::uint64_t element_key(const DropoutKeys& keys, std::int64_t row) {
-  return mix(keys.row_keys_N[row], keys.module_key);
+  return mix(static_cast<std::uint64_t>(keys.row_keys_N.const_data_ptr<std::int64_t>()[row]),
+             keys.module_key);
 }
 
 }  // namespace
@@ -80,9 +80,9 @@ void drop_row(const DropRows& d, std::uint64_t key, const T* from, T* to, std::s
     const std::size_t at = first_element(word);
     if (at >= width) break;
     auto z = hn::Add(hn::Iota(u32, static_cast<std::uint32_t>(word)), low);
-    z = hn::Mul(hn::Xor(z, hn::ShiftRight<16>(z)), hn::Set(u32, 0x7FEB352DU));
+    z = hn::Mul(hn::Xor(z, hn::ShiftRight<16>(z)), hn::Set(u32, kFirstFactor));
     z = hn::Xor(z, high);
-    z = hn::Mul(hn::Xor(z, hn::ShiftRight<15>(z)), hn::Set(u32, 0x846CA68BU));
+    z = hn::Mul(hn::Xor(z, hn::ShiftRight<15>(z)), hn::Set(u32, kSecondFactor));
     z = hn::Xor(z, hn::ShiftRight<16>(z));
     drop_vector(d, from + at, to + at, std::min(lanes, width - at), keep(hn::And(z, low_half)));
     const std::size_t second = at + kWordsPerBlock;
@@ -124,32 +124,67 @@ void run(const at::Tensor& from, const DropoutKeys& keys, double probability, at
   });
 }
 
+// splitmix64() of base/random.h on tensors. Products and sums of int64 keep the low 64 bits, as those of
+// uint64 do; a right shift copies the sign, which the mask takes off.
+at::Tensor xor_shifted(const at::Tensor& z, int bits) {
+  const auto shifted = at::bitwise_right_shift(z, bits).bitwise_and_((std::int64_t{1} << (64 - bits)) - 1);
+  return at::bitwise_xor(z, shifted);
+}
+
+at::Tensor element_keys(const DropoutKeys& keys) {
+  auto z_N = keys.row_keys_N + static_cast<std::int64_t>(0x9E3779B97F4A7C15ULL * (keys.module_key + 1));
+  z_N = xor_shifted(z_N, 30).mul_(static_cast<std::int64_t>(0xBF58476D1CE4E5B9ULL));
+  z_N = xor_shifted(z_N, 27).mul_(static_cast<std::int64_t>(0x94D049BB133111EBULL));
+  return xor_shifted(z_N, 31);
+}
+
+constexpr std::int64_t kLow32 = 0xFFFFFFFF;
+
 }  // namespace
 
 void dropout(const at::Tensor& x_ND, const DropoutKeys& keys, double probability, at::Tensor& y_ND) {
+  if (!runs_kernels(x_ND)) return plain::dropout(x_ND, keys, probability, y_ND);
   run(x_ND, keys, probability, y_ND, false);
 }
 
 void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability,
                           at::Tensor& sum_ND) {
+  if (!runs_kernels(g_ND)) return plain::add_dropout_backward(g_ND, keys, probability, sum_ND);
   run(g_ND, keys, probability, sum_ND, true);
 }
 
 namespace plain {
+namespace {
 
+at::Tensor dropped(const at::Tensor& x_ND, const DropoutKeys& keys, double probability) {
+  auto scaled_ND = x_ND.to(at::kFloat) * static_cast<float>(1 / (1 - probability));
+  return scaled_ND.masked_fill_(dropout_mask(x_ND.size(1), keys, probability).bitwise_not(), 0);
+}
+
+}  // namespace
+
+// The 32-bit words are held in int64.
 at::Tensor dropout_mask(std::int64_t width, const DropoutKeys& keys, double probability) {
-  const auto rows = static_cast<std::int64_t>(keys.row_keys_N.size());
-  auto mask = at::empty({rows, width}, at::kBool);
-  bool* out = mask.mutable_data_ptr<bool>();
-  for (std::int64_t row = 0; row < rows; ++row)
-    for (std::int64_t column = 0; column < width; ++column) {
-      const auto block = column / 32, within = column % 32;
-      const auto bits =
-          word_bits(static_cast<std::uint32_t>(block * 16 + within % 16), element_key(keys, row));
-      out[row * width + column] =
-          static_cast<std::int32_t>(within < 16 ? bits & 0xFFFF : bits >> 16) >= threshold_of(probability);
-    }
-  return mask;
+  const auto keys_N1 = element_keys(keys).unsqueeze(1);
+  constexpr auto kBlockElements = static_cast<std::int64_t>(2 * kWordsPerBlock);
+  const auto blocks = (width + kBlockElements - 1) / kBlockElements;
+  const auto words_W = at::arange(blocks * static_cast<std::int64_t>(kWordsPerBlock), keys_N1.options());
+  auto z_NW = (words_W.unsqueeze(0) + keys_N1).bitwise_and_(kLow32);
+  z_NW = xor_shifted(z_NW, 16).mul_(kFirstFactor).bitwise_and_(kLow32);
+  z_NW.bitwise_xor_(at::bitwise_right_shift(keys_N1, 32).bitwise_and_(kLow32));
+  z_NW = xor_shifted(z_NW, 15).mul_(kSecondFactor).bitwise_and_(kLow32);
+  z_NW = xor_shifted(z_NW, 16).view({keys_N1.size(0), blocks, kWordsPerBlock});
+  const auto bits = at::cat({z_NW.bitwise_and(0xFFFF), at::bitwise_right_shift(z_NW, 16)}, 2);
+  return bits.view({keys_N1.size(0), -1}).slice(1, 0, width).ge(threshold_of(probability));
+}
+
+void dropout(const at::Tensor& x_ND, const DropoutKeys& keys, double probability, at::Tensor& y_ND) {
+  y_ND.copy_(dropped(x_ND, keys, probability));
+}
+
+void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability,
+                          at::Tensor& sum_ND) {
+  sum_ND.copy_(dropped(g_ND, keys, probability) + sum_ND);
 }
 
 }  // namespace plain

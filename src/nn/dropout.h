@@ -1,16 +1,15 @@
 // Dropout whose bits are a pure function of (row key, module, element): nothing to save, the same on every
-// cut of a batch, on recompute and on any SIMD target. Two elements share one 32-bit hash, 16 bits each, so
-// the drop probability is rounded to a multiple of 2^-16. Shapes: N rows, D width.
+// cut of a batch, on recompute, on any SIMD target and on any device. Two elements share one 32-bit hash, 16
+// bits each, so the drop probability is rounded to a multiple of 2^-16. Shapes: N rows, D width.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
 
 namespace anneal {
 
 struct DropoutKeys {
-  std::span<const std::uint64_t> row_keys_N;  // from (seed, step, sample, position)
+  at::Tensor row_keys_N;  // the bits of uint64 in int64; from (seed, step, sample, position)
   std::uint64_t module_key = 0;
 };
 
@@ -21,9 +20,11 @@ void dropout(const at::Tensor& x_ND, const DropoutKeys& keys, double probability
 void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability,
                           at::Tensor& sum_ND);
 
-namespace plain {
-// The mask, bool, one element at a time.
-at::Tensor dropout_mask(std::int64_t width, const DropoutKeys& keys, double probability);
+namespace plain {  // the same in ATen operations
+at::Tensor dropout_mask(std::int64_t width, const DropoutKeys& keys, double probability);  // bool
+void dropout(const at::Tensor& x_ND, const DropoutKeys& keys, double probability, at::Tensor& y_ND);
+void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability,
+                          at::Tensor& sum_ND);
 }  // namespace plain
 
 }  // namespace anneal

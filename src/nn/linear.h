@@ -5,7 +5,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
-#include <span>
 #include <string>
 
 #include "nn/dropout.h"
@@ -23,8 +22,8 @@ struct Lora {
 
 // What a forward or backward pass needs beside tensors. Evaluation has no row keys, and no dropout.
 struct PassContext {
-  std::span<const std::uint64_t> dropout_row_keys;
-  bool training() const { return !dropout_row_keys.empty(); }
+  at::Tensor dropout_row_keys;  // as DropoutKeys has them
+  bool training() const { return dropout_row_keys.defined(); }
 };
 
 class Linear {

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "nn/element_type.h"
+#include "nn/plain_forms.h"
 
 #ifndef ANNEAL_NN_RMS_NORM_ARGUMENTS  // this file is compiled once for each SIMD target
 #define ANNEAL_NN_RMS_NORM_ARGUMENTS
@@ -118,6 +119,7 @@ constexpr std::int64_t kRowsPerTask = 16;
 
 void rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps, at::Tensor& y_ND,
               at::Tensor& inverse_rms_N) {
+  if (!runs_kernels(x_ND)) return plain::rms_norm(x_ND, weight_D, eps, y_ND, inverse_rms_N);
   const Forward forward{x_ND, weight_D, static_cast<float>(eps), y_ND, inverse_rms_N};
   at::parallel_for(0, inverse_rms_N.numel(), kRowsPerTask, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(forward_rows)(forward, begin, end);
@@ -126,6 +128,8 @@ void rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps, at
 
 void rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
                        const at::Tensor& inverse_rms_N, at::Tensor& dx_ND, bool accumulate) {
+  if (!runs_kernels(x_ND))
+    return plain::rms_norm_backward(dy_ND, x_ND, weight_D, inverse_rms_N, dx_ND, accumulate);
   const Backward backward{dy_ND, x_ND, weight_D, inverse_rms_N, dx_ND, accumulate};
   at::parallel_for(0, inverse_rms_N.numel(), kRowsPerTask, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(backward_rows)(backward, begin, end);
@@ -139,19 +143,30 @@ at::Tensor rms_norm_weight_gradient(const at::Tensor& dy_ND, const at::Tensor& x
 }
 
 namespace plain {
+namespace {
 
-at::Tensor rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps) {
-  const auto x = x_ND.to(at::kFloat);
-  return (x * at::rsqrt(x.pow(2).mean(-1, true) + eps) * weight_D).to(x_ND.scalar_type());
+at::Tensor rows_of(const at::Tensor& x_ND, const at::Tensor& weight_D) {
+  return x_ND.to(at::kFloat).view({-1, weight_D.numel()});
 }
 
-at::Tensor rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
-                             double eps) {
-  const auto x = x_ND.to(at::kFloat);
+}  // namespace
+
+void rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps, at::Tensor& y_ND,
+              at::Tensor& inverse_rms_N) {
+  const auto x = rows_of(x_ND, weight_D);
   const auto inverse_rms = at::rsqrt(x.pow(2).mean(-1, true) + eps);
-  const auto scaled = dy_ND.to(at::kFloat) * weight_D;
-  const auto dx = scaled * inverse_rms - x * inverse_rms.pow(3) * (scaled * x).mean(-1, true);
-  return dx.to(x_ND.scalar_type());
+  inverse_rms_N.copy_(inverse_rms.squeeze(-1));
+  y_ND.copy_((x * inverse_rms * weight_D).view(x_ND.sizes()));
+}
+
+void rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
+                       const at::Tensor& inverse_rms_N, at::Tensor& dx_ND, bool accumulate) {
+  const auto x = rows_of(x_ND, weight_D);
+  const auto inverse_rms = inverse_rms_N.unsqueeze(-1);
+  const auto scaled = rows_of(dy_ND, weight_D) * weight_D;
+  auto dx = (scaled * inverse_rms - x * inverse_rms.pow(3) * (scaled * x).mean(-1, true)).view(x_ND.sizes());
+  if (accumulate) dx = dx + dx_ND;
+  dx_ND.copy_(dx);
 }
 
 }  // namespace plain

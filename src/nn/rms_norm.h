@@ -18,10 +18,12 @@ void rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at
 at::Tensor rms_norm_weight_gradient(const at::Tensor& dy_ND, const at::Tensor& x_ND,
                                     const at::Tensor& inverse_rms_N);
 
-namespace plain {  // the same in ATen operations: the meaning, and the oracle of the kernels
-at::Tensor rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps);
-at::Tensor rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
-                             double eps);
+namespace plain {  // the same in ATen operations: the meaning, the oracle of the kernels, and the path of
+                   // devices
+void rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps, at::Tensor& y_ND,
+              at::Tensor& inverse_rms_N);
+void rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
+                       const at::Tensor& inverse_rms_N, at::Tensor& dx_ND, bool accumulate);
 }  // namespace plain
 
 }  // namespace anneal

@@ -11,6 +11,7 @@
 #include <numbers>
 
 #include "nn/element_type.h"
+#include "nn/plain_forms.h"
 
 #ifndef ANNEAL_NN_ROTARY_ARGUMENTS  // this file is compiled once for each SIMD target
 #define ANNEAL_NN_ROTARY_ARGUMENTS
@@ -98,6 +99,7 @@ RopeTable rope_table(const at::Tensor& positions_N, const at::Tensor& inverse_fr
 }
 
 void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation) {
+  if (!runs_kernels(x_NHD)) return plain::apply_rope(x_NHD, table, rotation);
   const RotateRows rows{x_NHD, table, rotation == Rotation::kInverse};
   at::parallel_for(0, x_NHD.size(0), 8, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(rotate_rows)(rows, begin, end);
@@ -106,12 +108,11 @@ void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation) {
 
 namespace plain {
 
-at::Tensor apply_rope(const at::Tensor& x_NHD, const RopeTable& table, Rotation rotation) {
+void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation) {
   const auto halves = x_NHD.to(at::kFloat).chunk(2, -1);
   const auto cos = table.cos_NF.unsqueeze(1);
   const auto sin = rotation == Rotation::kInverse ? -table.sin_NF.unsqueeze(1) : table.sin_NF.unsqueeze(1);
-  const auto rotated = at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1);
-  return rotated.to(x_NHD.scalar_type());
+  x_NHD.copy_(at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1));
 }
 
 }  // namespace plain

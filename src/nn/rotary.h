@@ -28,8 +28,8 @@ enum class Rotation { kForward, kInverse };
 // Rotates in place; the inverse rotation is the gradient. x_NHD is contiguous.
 void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation);
 
-namespace plain {
-at::Tensor apply_rope(const at::Tensor& x_NHD, const RopeTable& table, Rotation rotation);
+namespace plain {  // the same in ATen operations
+void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation);
 }
 
 }  // namespace anneal

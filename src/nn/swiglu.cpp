@@ -2,9 +2,11 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 
 #include "nn/element_type.h"
+#include "nn/plain_forms.h"
 
 #ifndef ANNEAL_NN_SWIGLU_ARGUMENTS  // this file is compiled once for each SIMD target
 #define ANNEAL_NN_SWIGLU_ARGUMENTS
@@ -83,6 +85,7 @@ constexpr std::int64_t kElementsPerTask = 1 << 14;
 }  // namespace
 
 void swiglu(const at::Tensor& gate, const at::Tensor& up, at::Tensor& activation) {
+  if (!runs_kernels(gate)) return plain::swiglu(gate, up, activation);
   const Forward forward{gate, up, activation};
   at::parallel_for(0, gate.numel(), kElementsPerTask, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(forward_range)(forward, begin, end);
@@ -90,6 +93,7 @@ void swiglu(const at::Tensor& gate, const at::Tensor& up, at::Tensor& activation
 }
 
 void swiglu_backward(const at::Tensor& d_activation, at::Tensor& gate, at::Tensor& up) {
+  if (!runs_kernels(gate)) return plain::swiglu_backward(d_activation, gate, up);
   const Backward backward{d_activation, gate, up};
   at::parallel_for(0, gate.numel(), kElementsPerTask, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(backward_range)(backward, begin, end);
@@ -98,8 +102,16 @@ void swiglu_backward(const at::Tensor& d_activation, at::Tensor& gate, at::Tenso
 
 namespace plain {
 
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  return (at::silu(gate.to(at::kFloat)) * up.to(at::kFloat)).to(gate.scalar_type());
+void swiglu(const at::Tensor& gate, const at::Tensor& up, at::Tensor& activation) {
+  activation.copy_(at::silu(gate.to(at::kFloat)) * up.to(at::kFloat));
+}
+
+void swiglu_backward(const at::Tensor& d_activation, at::Tensor& gate, at::Tensor& up) {
+  const auto d = d_activation.to(at::kFloat), g = gate.to(at::kFloat);
+  const auto s = at::sigmoid(g);
+  const auto d_gate = d * up.to(at::kFloat) * s * (g * (1 - s) + 1);
+  up.copy_(d * g * s);
+  gate.copy_(d_gate);  // last: in float32, g is the gate itself
 }
 
 }  // namespace plain

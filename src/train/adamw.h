@@ -20,6 +20,16 @@ void reduce_gradients(const std::vector<Parameter*>& parameters, ProcessGroup& g
 
 void zero_gradients(const std::vector<Parameter*>& parameters);
 
+struct AdamWUpdate {
+  double learning_rate, weight_decay;
+  std::int64_t count;  // from 1
+};
+
+namespace plain {  // the update of one tensor in ATen operations, where torch's fused one does not run
+void adamw(at::Tensor& value, const at::Tensor& gradient, at::Tensor& first_moment, at::Tensor& second_moment,
+           const AdamWUpdate& update);
+}
+
 class AdamW {
  public:
   AdamW(std::vector<Parameter*> parameters, double weight_decay);

@@ -13,7 +13,7 @@
 #include <string_view>
 
 #include "base/byte_size.h"
-#include "base/memory.h"
+#include "device/device.h"
 
 namespace anneal {
 namespace {
@@ -44,13 +44,15 @@ double measured_gemm_flops_per_second(const CausalLm& model) {
   const c10::InferenceMode no_autograd;
   double flops = 0, seconds = 0;
   for (const auto& linear : model.layers.front().projections) {
-    const auto options = at::TensorOptions().dtype(model.precision.compute);
+    const auto options = at::TensorOptions(model.device).dtype(model.precision.compute);
     const auto x = at::zeros({kRows, linear.in_features()}, options);
     const auto weight = at::zeros(linear.weight_OI.sizes(), options);
+    synchronize(model.device);
     double fastest = std::numeric_limits<double>::infinity();  // a limit is what the machine can do
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
       const auto start = std::chrono::steady_clock::now();
       at::linear(x, weight);
+      synchronize(model.device);
       fastest =
           std::min(fastest, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
@@ -83,7 +85,7 @@ std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::in
       "free {}",
       byte_size_text(model.num_parameters() * element_bytes(model)),
       byte_size_text(trained * kFloatsOfATrainedWeight * 4), tokens, byte_size_text(activations),
-      byte_size_text(available_memory_bytes()));
+      byte_size_text(free_bytes(model.device)));
 }
 
 StepPlan make_plan(const CausalLm& model, const PlanRequest& request, std::int64_t free_bytes) {

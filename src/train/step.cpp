@@ -57,7 +57,7 @@ at::Tensor forward(CausalLm& model, const TokenBatch& batch, const LayerPass& pa
   return x_NE;
 }
 
-double micro_batch(CausalLm& model, const TokenBatch& batch, const std::vector<std::uint64_t>& row_keys,
+double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& row_keys,
                    std::int64_t kept_layers, double gradient_scale) {
   const auto num_layers = static_cast<std::int64_t>(model.layers.size());
   const auto rope = model.rope(batch);
@@ -151,7 +151,7 @@ StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, 
     const auto chosen = counts ? batches[round] : std::vector<std::size_t>{shortest};
     std::vector<SampleView> samples;
     for (const auto sample : chosen) samples.push_back(pool[sample]);
-    const auto batch = make_token_batch(samples);
+    const auto batch = make_token_batch(samples, model.device);
     const auto keys = dropout_row_keys(batch, seed, dropout_step, chosen);
     const auto sum_nll = micro_batch(model, batch, keys, plan.kept_layers,
                                      counts ? 1 / static_cast<double>(loss.trained_tokens) : 0);

@@ -34,9 +34,7 @@ struct TrainOptions {
   std::int64_t dataloader_num_workers = 4;
   bool remove_unused_columns = false;
   bool use_liger_kernel = false;
-  std::int64_t num_workers = 1;
   std::string sharding = "auto";
-  std::int64_t max_failures = 2;
 
   static void fields(auto& c, auto field) {
     const FieldTraits at_least_1{.minimum = 1}, at_least_0{.minimum = 0};
@@ -103,15 +101,11 @@ struct TrainOptions {
           "Accepted for the sake of other tools' command lines; no effect.", free);
     field("use_liger_kernel", c.use_liger_kernel,
           "Accepted for the sake of other tools' command lines; no effect.", free);
-    field("num_workers", c.num_workers, "Processes that train together.",
-          FieldTraits{.minimum = 1, .may_differ = true, .later = "several devices"});
     field(
         "sharding", c.sharding,
         "What several processes hold: full, each a part of weights, gradients and optimizer state, gathered "
         "layer by layer; none, each all of them; auto, full where all of them do not fit.",
         FieldTraits{.choices = {"full", "none", "auto"}, .may_differ = true});
-    field("max_failures", c.max_failures, "Restarts after a failure.",
-          FieldTraits{.minimum = 0, .may_differ = true, .later = "several devices"});
   }
 
   // The token budget of a micro-batch; unset for auto.

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/termination.h"
 #include "checkpoint/run_record.h"
+#include "device/device.h"
 #include "models/flops.h"
 
 namespace anneal {
@@ -180,20 +181,22 @@ void Trainer::log_step(double grad_norm, double learning_rate) {
   // Above the limit: others kept the machine busy while it was measured.
   if (rate > gemm_rate_) gemm_rate_ = std::max(gemm_rate_, measured_gemm_flops_per_second(inputs_.model));
   const double limit_share = rate / gemm_rate_;
-  const double memory_gb = static_cast<double>(resident_memory_bytes()) / kGigabyte;
+  const double memory_gb = static_cast<double>(used_bytes(inputs_.model.device)) / kGigabyte;
   log_.say(
       fmt::format("step {}/{} epoch {:.2f} loss {:.4f} lr {:.2e} grad_norm {:.3f} tok/s {:.0f} limit {:.0f}% "
                   "mem {:.1f}GB left {}",
                   state_.step, inputs_.total_steps, epoch(), loss, learning_rate, grad_norm,
                   tokens_per_second, 100 * limit_share, memory_gb, time_left()));
-  log_.event({{"step", state_.step},
-              {"epoch", epoch()},
-              {"loss", loss},
-              {"learning_rate", learning_rate},
-              {"grad_norm", grad_norm},
-              {"tokens_per_second", tokens_per_second},
-              {"memory_gb", memory_gb},
-              {"limit_share", limit_share}});
+  Json event = {{"step", state_.step},
+                {"epoch", epoch()},
+                {"loss", loss},
+                {"learning_rate", learning_rate},
+                {"grad_norm", grad_norm},
+                {"tokens_per_second", tokens_per_second},
+                {"memory_gb", memory_gb},
+                {"limit_share", limit_share}};
+  if (inputs_.group.size() > 1) event["sent_gb"] = static_cast<double>(inputs_.group.bytes_sent()) / kGigabyte;
+  log_.event(event);
   state_.window = {};
 }
 
@@ -297,7 +300,7 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
   // Where memory is short for a copy, training waits until the state is written.
   const bool is_short =
       static_cast<double>(state->bytes()) * kCopySpare > static_cast<double>(available_memory_bytes());
-  const bool copies = !group.any(is_short);
+  const bool copies = !group.any(is_short) || !inputs_.model.device.is_cpu();
   if (copies) state->copy_tensors();
   saver_.start({state, as_checkpoint, as_state});
   if (!copies) saver_.finish();
@@ -367,7 +370,7 @@ void Trainer::write_results() const {
 
 void Trainer::shrink_plan() {
   is_short_of_memory_ = true;
-  give_back_freed_memory();
+  give_back_memory(inputs_.model.device);
   auto& plan = inputs_.plan;
   const auto longest = std::max(inputs_.training.counts().longest, inputs_.validation.counts().longest);
   if (plan.kept_layers > 0)

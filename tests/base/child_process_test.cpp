@@ -4,18 +4,13 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
-#include <thread>
 
+#include "tests/support/processes.h"
 #include "tests/support/scratch_folder.h"
 #include "tests/support/user_error.h"
 
 namespace anneal {
 namespace {
-
-void wait_until(const std::function<bool()>& is_so) {
-  for (int turn = 0; turn < 2000 && !is_so(); ++turn)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-}
 
 TEST(ChildProcess, KeepsItsOutputAndSaysHowItEnded) {
   const ScratchFolder folder;
@@ -34,15 +29,7 @@ TEST(ChildProcess, EndsWithItsOwnChildren) {
     grandchild = std::stoi(folder.read("log"));
     ASSERT_EQ(::kill(grandchild, 0), 0);
   }
-  // A zombie where whoever inherited it has not asked for its status.
-  const auto state = [&] {
-    std::ifstream file("/proc/" + std::to_string(grandchild) + "/stat");
-    std::string pid, name, letter = "gone";
-    file >> pid >> name >> letter;
-    return letter;
-  };
-  wait_until([&] { return state() == "gone" || state() == "Z"; });
-  EXPECT_THAT(state(), testing::AnyOf("gone", "Z"));
+  EXPECT_TRUE(wait_until_gone(grandchild));
 }
 
 TEST(ChildProcess, AProgramThatCannotBeStarted) {

@@ -129,7 +129,7 @@ TEST_F(RunDirectoryTest, TwoStatesStay) {
 // Oracle: names by hand: what others have saved is neither counted, deleted nor written over.
 TEST_F(RunDirectoryTest, AnotherRunsFoldersAreLeftAlone) {
   {
-    RunDirectory other(folder_.path(), "run", false);
+    RunDirectory other(folder_.path(), "run", false, alone);
     other.set_run_id("other");
     for (const std::int64_t step : {10, 9000}) {
       other.save_checkpoint(step, write_weights);
@@ -198,7 +198,7 @@ TEST_F(RunDirectoryTest, NewRunTakesTheFirstFreeNumber) {
   make_run("run-2");
   make_run("run-4");
   EXPECT_EQ(taken("run", true), "run-3");
-  const RunDirectory begun(folder_.path(), "run", true);  // holds its folder, with nothing in it yet
+  const RunDirectory begun(folder_.path(), "run", true, alone);  // holds its folder, with nothing in it yet
   EXPECT_EQ(taken("run", true), "run-5");
 }
 

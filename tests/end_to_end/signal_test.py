@@ -6,11 +6,11 @@ import random
 import signal
 import subprocess
 import time
-from typing import TextIO
 
 import pytest
 
 from support.faulty_run import FaultyRun
+from support.program import wait_for_line
 
 FLAGS = ("--max_steps", "120", "--eval_steps", "20", "--save_steps", "1000", "--logging_steps", "5")
 
@@ -20,13 +20,6 @@ def undisturbed(tiny, tmp_path_factory):
     run = FaultyRun(tmp_path_factory.mktemp("signals") / "run", tiny("llama")[0], *FLAGS)
     assert run.start().returncode == 0
     return run, run.outcome()
-
-
-def _wait_for(lines: TextIO, text: str) -> None:
-    for line in lines:
-        if text in line:
-            return
-    raise AssertionError(f"ended without {text!r}")
 
 
 def _saved_step(run: FaultyRun) -> int:
@@ -39,7 +32,7 @@ def test_saves_and_goes_on(undisturbed, number: int, code: int):
     run, outcome = undisturbed
     run.reset()
     with run.popen() as process:
-        _wait_for(process.stdout, "step 30/120")
+        wait_for_line(process.stdout, "step 30/120")
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
@@ -59,9 +52,9 @@ def test_the_second_signal_leaves_at_once(undisturbed):
     run, outcome = undisturbed
     run.reset()
     with run.popen() as process:
-        _wait_for(process.stdout, "step 40/120")
+        wait_for_line(process.stdout, "step 40/120")
         process.send_signal(signal.SIGTERM)
-        _wait_for(process.stderr, "a second signal leaves at once")
+        wait_for_line(process.stderr, "a second signal leaves at once")
         process.send_signal(signal.SIGTERM)
         started = time.monotonic()
         process.communicate(timeout=60)
@@ -74,7 +67,7 @@ def test_before_the_first_step_there_is_nothing_to_save(undisturbed):
     run, _ = undisturbed
     run.reset()
     with run.popen() as process:
-        _wait_for(process.stdout, "run: ")
+        wait_for_line(process.stdout, "run: ")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 143

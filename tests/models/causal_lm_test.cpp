@@ -29,7 +29,7 @@ TEST(CausalLm, LogitsEqualTheReference) {
       ReferenceModel reference(config, weights, model);
       const auto first = random_ids(70, 1), second = random_ids(3, 2);
       const std::vector<SampleView> samples{{first, 0}, {second, 0}};
-      const auto logits = all_logits(model, make_token_batch(samples));
+      const auto logits = all_logits(model, make_token_batch(samples, at::kCPU));
       EXPECT_LT(relative_error(logits.slice(0, 0, 70), reference.logits(samples[0]).detach()), kFloat32);
       EXPECT_LT(relative_error(logits.slice(0, 70), reference.logits(samples[1]).detach()), kFloat32);
     }
@@ -161,14 +161,15 @@ TEST(LanguageHead, ChunksDoNotChangeTheResult) {
   model.train_all_weights();
   const auto ids = random_ids(1201, 5);
   const std::vector<SampleView> samples{{ids, 1}};
-  const auto batch = make_token_batch(samples);
+  const auto batch = make_token_batch(samples, at::kCPU);
   const auto hidden = random_tensor({1201, 24}, 6);
   const auto whole = language_head(model, hidden, batch, 1.0);
   ASSERT_EQ(whole.losses_M.size(), 1200U);
   for (const std::int64_t row : {0, 511, 512, 1023, 1024, 1199}) {
     const std::vector<std::int32_t> pair{ids[row], ids[row + 1]};
     const std::vector<SampleView> one{{pair, 1}};
-    const auto alone = language_head(model, hidden.slice(0, row, row + 2), make_token_batch(one), 1.0);
+    const auto alone =
+        language_head(model, hidden.slice(0, row, row + 2), make_token_batch(one, at::kCPU), 1.0);
     EXPECT_NEAR(alone.losses_M[0].nll, whole.losses_M[row].nll, 1e-5) << row;
     EXPECT_LT(relative_error(whole.dx_NE[row], alone.dx_NE[0]), kFloat32) << row;
   }

@@ -21,14 +21,14 @@ const std::vector<std::int32_t> kFirst{10, 11, 12, 13}, kSecond{20}, kThird{30, 
 // Oracle: numbers by hand.
 TEST(TokenBatch, LaysSamplesEndToEnd) {
   const std::vector<SampleView> samples{{kFirst, 2}, {kSecond, 0}, {kThird, 1}};
-  const auto batch = make_token_batch(samples);
+  const auto batch = make_token_batch(samples, at::kCPU);
   EXPECT_EQ(batch.tokens(), 8);
   EXPECT_EQ(batch.samples(), 3);
   EXPECT_EQ(numbers(batch.ids_N), (Numbers{10, 11, 12, 13, 20, 30, 31, 32}));
   EXPECT_EQ(numbers(batch.positions_N), (Numbers{0, 1, 2, 3, 0, 0, 1, 2}));
   EXPECT_EQ(batch.segment_starts, (Numbers{0, 4, 5, 8}));
   EXPECT_EQ(numbers(batch.trained_rows_M), (Numbers{1, 2, 5, 6})) << "position t predicts token t + 1";
-  EXPECT_EQ(batch.targets_M, (Numbers{12, 13, 31, 32}));
+  EXPECT_EQ(numbers(batch.targets_M), (Numbers{12, 13, 31, 32}));
   EXPECT_EQ(batch.row_of_segment, (Numbers{0, 2, 2, 4}));
 }
 
@@ -36,9 +36,9 @@ TEST(TokenBatch, LaysSamplesEndToEnd) {
 TEST(TokenBatch, PromptLengthsAtTheirEnds) {
   const auto targets = [](std::int64_t prompt_length) {
     const std::vector<SampleView> samples{{kFirst, prompt_length}};
-    EXPECT_EQ(trained_positions(samples[0]),
-              static_cast<std::int64_t>(make_token_batch(samples).targets_M.size()));
-    return make_token_batch(samples).targets_M;
+    const auto batch = make_token_batch(samples, at::kCPU);
+    EXPECT_EQ(trained_positions(samples[0]), batch.targets_M.numel());
+    return numbers(batch.targets_M);
   };
   EXPECT_EQ(targets(0), (Numbers{11, 12, 13}));
   EXPECT_EQ(targets(1), (Numbers{11, 12, 13}));
@@ -53,20 +53,21 @@ const std::vector<std::size_t> kOrdinals{0, 1, 2};
 // Oracle: the keys of the uncut batch.
 TEST(TokenBatch, DropoutKeysDoNotDependOnTheCut) {
   const std::vector<SampleView> all{{kFirst, 2}, {kSecond, 0}, {kThird, 1}}, tail{{kSecond, 0}, {kThird, 1}};
-  const auto whole = dropout_row_keys(make_token_batch(all), 42, 7, kOrdinals);
-  const auto cut = dropout_row_keys(make_token_batch(tail), 42, 7, std::span(kOrdinals).subspan(1));
+  const auto whole = numbers(dropout_row_keys(make_token_batch(all, at::kCPU), 42, 7, kOrdinals));
+  const auto cut =
+      numbers(dropout_row_keys(make_token_batch(tail, at::kCPU), 42, 7, std::span(kOrdinals).subspan(1)));
   ASSERT_EQ(whole.size(), 8U);
-  EXPECT_EQ(cut, std::vector<std::uint64_t>(whole.begin() + 4, whole.end()));
+  EXPECT_EQ(cut, Numbers(whole.begin() + 4, whole.end()));
 }
 
 // Oracle: a key for each (seed, step, sample, position), none twice.
 TEST(TokenBatch, DropoutKeysAreAllDifferent) {
   const std::vector<SampleView> samples{{kFirst, 2}, {kSecond, 0}, {kThird, 1}};
-  const auto batch = make_token_batch(samples);
-  std::set<std::uint64_t> keys;
+  const auto batch = make_token_batch(samples, at::kCPU);
+  std::set<std::int64_t> keys;
   for (const std::uint64_t seed : {0, 1})
     for (const std::int64_t step : {0, 1, 2})
-      for (const auto key : dropout_row_keys(batch, seed, step, kOrdinals)) keys.insert(key);
+      for (const auto key : numbers(dropout_row_keys(batch, seed, step, kOrdinals))) keys.insert(key);
   EXPECT_EQ(keys.size(), 2U * 3 * 8);
 }
 

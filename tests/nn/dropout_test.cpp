@@ -14,10 +14,30 @@
 namespace anneal {
 namespace {
 
-std::vector<std::uint64_t> row_keys(std::int64_t rows, std::uint64_t seed = 5) {
-  std::vector<std::uint64_t> keys(rows);
-  for (std::int64_t row = 0; row < rows; ++row) keys[row] = mix(seed, row);
+at::Tensor row_keys(std::int64_t rows, std::uint64_t seed = 5) {
+  auto keys = at::empty({rows}, at::kLong);
+  for (std::int64_t row = 0; row < rows; ++row)
+    keys.mutable_data_ptr<std::int64_t>()[row] = static_cast<std::int64_t>(mix(seed, row));
   return keys;
+}
+
+// The bits as they are promised, one element at a time: in each block of 32 elements, word w of 16 decides
+// element w with its low half and element w + 16 with its high half.
+at::Tensor mask_by_loops(std::int64_t width, const DropoutKeys& keys, double probability) {
+  auto mask = at::empty({keys.row_keys_N.numel(), width}, at::kBool);
+  const auto threshold = static_cast<std::uint32_t>(std::lround(probability * 65536));
+  for (std::int64_t row = 0; row < mask.size(0); ++row)
+    for (std::int64_t column = 0; column < width; ++column) {
+      const auto key =
+          mix(static_cast<std::uint64_t>(keys.row_keys_N[row].item<std::int64_t>()), keys.module_key);
+      auto z = static_cast<std::uint32_t>(column / 32 * 16 + column % 16) + static_cast<std::uint32_t>(key);
+      z = (z ^ (z >> 16)) * 0x7FEB352DU;
+      z ^= static_cast<std::uint32_t>(key >> 32);
+      z = (z ^ (z >> 15)) * 0x846CA68BU;
+      z ^= z >> 16;
+      mask[row][column] = (column % 32 < 16 ? z & 0xFFFF : z >> 16) >= threshold;
+    }
+  return mask;
 }
 
 at::Tensor mask_of(std::int64_t rows, std::int64_t width, double probability, std::uint64_t module_key = 11,
@@ -26,13 +46,26 @@ at::Tensor mask_of(std::int64_t rows, std::int64_t width, double probability, st
   return plain::dropout_mask(width, {keys, module_key}, probability);
 }
 
+// Oracle: the bits one at a time; keys of all 64 bits, so that products overflow.
+TEST(Dropout, ThePlainMaskEqualsTheLoop) {
+  for (const std::uint64_t module_key :
+       {std::uint64_t{0}, std::uint64_t{11}, ~std::uint64_t{0}, hash_name("q_proj")})
+    for (const std::int64_t width : {1, 15, 16, 17, 32, 33, 100})
+      for (const double probability : {0.0, 0.1, 0.97}) {
+        const DropoutKeys keys{row_keys(7), module_key};
+        ASSERT_TRUE(bits_are_equal(plain::dropout_mask(width, keys, probability),
+                                   mask_by_loops(width, keys, probability)))
+            << module_key << ", width " << width;
+      }
+}
+
 // Fisher's correlation of two masks of the same drop probability.
 double correlation(const at::Tensor& a, const at::Tensor& b) {
   const auto x = in_double(a) - in_double(a).mean(), y = in_double(b) - in_double(b).mean();
   return ((x * y).mean() / ((x * x).mean() * (y * y).mean()).sqrt()).item<double>();
 }
 
-// Oracle: the plain mask, one element at a time; y = x / (1 - p) where it is set, bit for bit.
+// Oracle: the plain mask; y = x / (1 - p) where it is set, bit for bit.
 TEST(Dropout, KernelFollowsThePlainMask) {
   for_each_simd_target([](const char* target) {
     for (const double probability : {0.1, 0.5, 0.97})
@@ -44,6 +77,8 @@ TEST(Dropout, KernelFollowsThePlainMask) {
         const auto mask = plain::dropout_mask(width, {keys, 11}, probability);
         const auto wanted = x * static_cast<float>(1 / (1 - probability)) * mask.to(at::kFloat);
         ASSERT_TRUE(at::equal(y, wanted)) << target << ", width " << width << ", p " << probability;
+        plain::dropout(x, {keys, 11}, probability, y);
+        ASSERT_TRUE(at::equal(y, wanted)) << "plain form, width " << width << ", p " << probability;
       }
   });
 }
@@ -72,6 +107,9 @@ TEST(Dropout, BackwardAddsTheSameMask) {
     dropout(gradient, {keys, 3}, 0.3, forward);
     add_dropout_backward(gradient, {keys, 3}, 0.3, sum);
     EXPECT_TRUE(at::equal(sum, before + forward)) << width;
+    sum = before.clone();
+    plain::add_dropout_backward(gradient, {keys, 3}, 0.3, sum);
+    EXPECT_TRUE(at::equal(sum, before + forward)) << "plain form, " << width;
   }
 }
 
@@ -113,7 +151,7 @@ TEST(Dropout, ARowDependsOnItsKeysOnly) {
   const auto mask = mask_of(8, 96, 0.4);
   EXPECT_TRUE(at::equal(mask, mask_of(8, 96, 0.4)));
   const auto keys = row_keys(8);
-  const std::vector<std::uint64_t> later(keys.begin() + 5, keys.end());
+  const auto later = keys.slice(0, 5);
   EXPECT_TRUE(at::equal(mask.slice(0, 5), plain::dropout_mask(96, {later, 11}, 0.4)));
   EXPECT_TRUE(at::equal(mask.slice(1, 0, 40), mask_of(8, 40, 0.4)));
 }

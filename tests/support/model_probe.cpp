@@ -68,7 +68,7 @@ void run(const Json& request) {
   for (std::size_t index = 0; index < ids.size(); ++index)
     samples.push_back({ids[index], request["samples"][index].at("prompt_length")});
 
-  const auto batch = make_token_batch(samples);
+  const auto batch = make_token_batch(samples, at::kCPU);
   Outputs outputs;
   outputs.add("ids", batch.ids_N);
   outputs.add("logits", all_logits(model, batch));

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from safetensors.torch import load_file
@@ -19,6 +19,13 @@ def anneal(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
     done = subprocess.run([str(BUILD / "anneal"), *map(str, arguments)], capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def wait_for_line(lines: TextIO, text: str) -> None:
+    for line in lines:
+        if text in line:
+            return
+    raise AssertionError(f"ended without {text!r}")
 
 
 def copy_model(model: Path, folder: Path) -> Path:

@@ -34,17 +34,15 @@ class ReferenceModel {
   }
 
   // The sum of NLL over the trained positions of the pool, and their number. `row_keys`: a key a token of the
-  // whole pool, or none.
-  std::pair<at::Tensor, std::int64_t> loss(const std::vector<SampleView>& pool,
-                                           const std::vector<std::uint64_t>& row_keys) {
+  // whole pool, or undefined.
+  std::pair<at::Tensor, std::int64_t> loss(const std::vector<SampleView>& pool, const at::Tensor& row_keys) {
     auto total = at::zeros({}, at::kDouble);
     std::int64_t trained = 0;
-    std::size_t first = 0;
+    std::int64_t first = 0;
     for (const auto& sample : pool) {
-      keys_.clear();
-      if (!row_keys.empty())
-        keys_.assign(row_keys.begin() + first, row_keys.begin() + first + sample.ids.size());
-      first += sample.ids.size();
+      const auto end = first + static_cast<std::int64_t>(sample.ids.size());
+      if (row_keys.defined()) keys_ = row_keys.slice(0, first, end);
+      first = end;
       const auto log_probability = at::log_softmax(logits(sample), -1);
       for (std::size_t at = std::max<std::int64_t>(sample.prompt_length, 1); at < sample.ids.size();
            ++at, ++trained)
@@ -93,7 +91,7 @@ class ReferenceModel {
     if (found == adapters_.end()) return y;
     const auto& [scale, dropout, module_key] = found->second;
     auto dropped = x;
-    if (!keys_.empty() && dropout > 0)
+    if (keys_.defined() && dropout > 0)
       dropped =
           x * plain::dropout_mask(x.size(1), {keys_, module_key}, dropout).to(at::kDouble) / (1 - dropout);
     const std::string prefix = "base_model.model." + name;
@@ -136,7 +134,7 @@ class ReferenceModel {
   Json config_;
   Tensors leaves_;
   std::map<std::string, Adapter> adapters_;
-  std::vector<std::uint64_t> keys_;
+  at::Tensor keys_;
 };
 
 }  // namespace anneal

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "nn/plain_forms.h"
 #include "tests/support/tensors.h"
 
 namespace anneal {
@@ -55,6 +56,21 @@ TEST(AdamW, EqualsTheLoop) {
       ++which;
     }
   }
+}
+
+// Oracle: torch's fused update, over some steps.
+TEST(AdamW, PlainFormEqualsTheFused) {
+  Parameter fused("w", random_tensor({33}, 1), at::kFloat), plain("w", random_tensor({33}, 1), at::kFloat);
+  AdamW optimizer({&fused}, kDecay), plain_optimizer({&plain}, kDecay);
+  for (int count = 1; count <= 5; ++count) {
+    for (auto* parameter : {&fused, &plain}) parameter->gradient.copy_(random_tensor({33}, 10 + count));
+    optimizer.step(kLearningRate);
+    const PlainForms plain_forms;
+    plain_optimizer.step(kLearningRate);
+  }
+  EXPECT_LT(relative_error(plain.value, fused.value), 1e-6);
+  EXPECT_LT(relative_error(plain_optimizer.first_moments()[0], optimizer.first_moments()[0]), 1e-6);
+  EXPECT_LT(relative_error(plain_optimizer.second_moments()[0], optimizer.second_moments()[0]), 1e-6);
 }
 
 // Oracle: with learning rate 0, the first step of a warm-up, values stay; moments do not.

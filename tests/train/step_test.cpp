@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "models/lora_adapter.h"
+#include "nn/plain_forms.h"
 #include "tests/support/reference_model.h"
 #include "tests/support/scratch_folder.h"
 #include "train/adamw.h"
@@ -73,7 +74,8 @@ void expect_reference(const Setup& setup, double loss_bound, double gradient_bou
   Loaded loaded(setup);
   const auto loss = loaded.run(1000, 3);
   ReferenceModel reference(loaded.config, loaded.weights, *loaded.model);
-  const auto keys = dropout_row_keys(make_token_batch(loaded.pool), kSeed, kStep, Loaded::kOrdinals);
+  const auto keys =
+      dropout_row_keys(make_token_batch(loaded.pool, at::kCPU), kSeed, kStep, Loaded::kOrdinals);
   const auto [wanted, trained] = reference.loss(loaded.pool, keys);
   (wanted / trained).backward();
   EXPECT_EQ(loss.trained_tokens, trained);
@@ -178,6 +180,23 @@ TEST(Step, RecomputingDoesNotChangeTheResult) {
             EXPECT_TRUE(bits_are_equal(others[at], gradients[at])) << kept << ", tensor " << at;
         }
       }
+}
+
+// Oracle: the kernels. The plain forms are what runs on devices, so a whole step has to agree.
+TEST(Step, PlainFormsGiveTheSameStep) {
+  constexpr double kOtherSums = 2e-5;  // three layers of float32 sums in another order
+  for (const char* architecture : {"LlamaForCausalLM", "Qwen3ForCausalLM"})
+    for (const auto& targets : {std::vector<std::string>{}, std::vector<std::string>{"all-linear"}}) {
+      Loaded loaded({architecture, false, targets, 0.3});
+      const auto loss = loaded.run(40, 2);
+      const auto gradients = loaded.gradients();
+      const PlainForms plain_forms;
+      const auto plain = loaded.run(40, 2);
+      EXPECT_NEAR(plain.sum_nll / loss.sum_nll, 1, kFloat32Loss) << architecture;
+      const auto others = loaded.gradients();
+      for (std::size_t at = 0; at < gradients.size(); ++at)
+        EXPECT_LT(relative_error(others[at], gradients[at]), kOtherSums) << architecture << ", tensor " << at;
+    }
 }
 
 // Oracle: another step, another mask; the same step, the same bits.

@@ -1,0 +1,10 @@
+// anneal doctor: the devices of this machine.
+#pragma once
+#include "engine/doctor_request.h"
+
+namespace anneal {
+
+// Returns kResources where a check of the self-test fails.
+int run_doctor(DoctorRequest& request, const std::set<std::string>& given);
+
+}  // namespace anneal
