@@ -149,7 +149,7 @@ def test_a_mistake_in_the_data_is_said_once_and_not_tried_again(undisturbed):
 
 
 def test_torchrun(alone):
-    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", "--no-python"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python"]
     run = alone.command("--run_name", "torchrun", *HALF)
     done = subprocess.run([sys.executable, *torchrun, *run], cwd=alone.work, capture_output=True, text=True,
                           env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120)  # fmt: skip
