@@ -107,6 +107,10 @@ class RayRun(FaultyRun):
     def said(self) -> str:
         return (self.work / "stdout").read_text() + (self.work / "stderr").read_text()
 
+    def newest_state(self) -> int:
+        """Its step; 0 before the first. Older ones are deleted soon."""
+        return max((int(path.name[5:]) for path in self.run.glob("resume/step-*") if path.name[5:].isdecimal()), default=0)
+
     def storage(self) -> Path:
         """Ray's folder of the newest start."""
         folders = (self.work / "out" / "results" / ".ray").iterdir()
