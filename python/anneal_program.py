@@ -9,9 +9,15 @@ from typing import NoReturn
 BUILT = Path(__file__).resolve().parents[1] / "build" / "release" / "anneal"
 
 
-def become(command: str) -> NoReturn:
-    """Replaces this process by `anneal COMMAND` with this script's arguments, so that signals and exit codes are its own."""
+def program_path() -> str:
+    """Ends the script where there is none."""
     program = str(BUILT) if BUILT.exists() else shutil.which("anneal")
     if program is None:
         sys.exit(f"{Path(sys.argv[0]).name}: the program is not built\n  try: make build")
+    return program
+
+
+def become(command: str) -> NoReturn:
+    """Replaces this process by `anneal COMMAND` with this script's arguments, so that signals and exit codes are its own."""
+    program = program_path()
     os.execv(program, [program, command, *sys.argv[1:]])

@@ -161,6 +161,11 @@ bool is_folder(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, error);
 }
 
+bool is_open_for_writing(std::int64_t descriptor) {
+  const int flags = ::fcntl(static_cast<int>(descriptor), F_GETFL);
+  return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
 void make_folder(const std::filesystem::path& folder, const std::string& remedy) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);

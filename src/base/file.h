@@ -77,6 +77,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
 // False where the path cannot be looked at, too: a name that is too long, a loop of links.
 bool is_folder(const std::filesystem::path& path);
 
+bool is_open_for_writing(std::int64_t descriptor);
+
 // Makes the folder and its parents. Throws UserError(kUsage) with the remedy.
 void make_folder(const std::filesystem::path& folder, const std::string& remedy);
 

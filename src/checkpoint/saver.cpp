@@ -60,6 +60,7 @@ void Saver::settle() {
   if (!in_flight_.valid()) return;
   auto outcome = in_flight_.get();
   lines_.insert(lines_.end(), outcome.lines.begin(), outcome.lines.end());
+  saved_.insert(saved_.end(), outcome.saved.begin(), outcome.saved.end());
   unsaved_ = std::move(outcome.unsaved);
   if (!outcome.failure) {
     failures_in_a_row_ = 0;
@@ -101,7 +102,7 @@ Saver::Outcome Saver::write_all(const std::vector<SaveRequest>& requests) {
       outcome.unsaved.assign(requests.begin() + static_cast<std::ptrdiff_t>(index), requests.end());
     };
     try {
-      outcome.lines.push_back(write(requests[index]));
+      write(requests[index], outcome);
       continue;
     } catch (const UserError& error) {
       give_up(error);
@@ -117,19 +118,21 @@ Saver::Outcome Saver::write_all(const std::vector<SaveRequest>& requests) {
 }
 
 // A checkpoint comes first: a state says that its run's best is saved.
-std::string Saver::write(const SaveRequest& request) {
+void Saver::write(const SaveRequest& request, Outcome& outcome) {
   const auto start = std::chrono::steady_clock::now();
   const auto& state = *request.state;
   const auto bytes = group_.sum(static_cast<double>(state.bytes()));
   group_.on_root([&] {
     require_free_space(directory_.path(), static_cast<std::int64_t>(kSpare * bytes), "--results_dir");
   });
+  std::vector<SavedFolder> saved;
   std::string names;
   fs::path checkpoint;
   if (request.as_checkpoint) {
     checkpoint = directory_.save_checkpoint(
         state.step, [&](const fs::path& folder) { formats_.write_checkpoint(state, folder); });
     names = checkpoint.filename().string();
+    saved.push_back({state.step, checkpoint});
   }
   if (request.as_state) {
     const auto folder = directory_.save_state(state.step, [&](const fs::path& to) {
@@ -139,11 +142,13 @@ std::string Saver::write(const SaveRequest& request) {
         share_files(checkpoint, to);
     });
     names += (names.empty() ? "" : " and ") + folder.lexically_relative(directory_.path()).string();
+    saved.push_back({state.step, folder});
   }
   directory_.rotate(state.step, limit_);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  return fmt::format("saved {} ({} of tensors, {:.2f} s beside the training)", names,
-                     byte_size_text(static_cast<std::int64_t>(bytes)), taken.count());
+  outcome.lines.push_back(fmt::format("saved {} ({} of tensors, {:.2f} s beside the training)", names,
+                                      byte_size_text(static_cast<std::int64_t>(bytes)), taken.count()));
+  outcome.saved.insert(outcome.saved.end(), saved.begin(), saved.end());
 }
 
 // By links: the files of a saved folder never change.

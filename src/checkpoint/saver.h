@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -17,6 +18,12 @@ struct SaveRequest {
   std::shared_ptr<const RunState> state;  // must not change until it is written
   bool as_checkpoint = false;             // checkpoint-<step>: the best so far
   bool as_state = false;                  // resume/step-<step>
+};
+
+// A folder that is complete.
+struct SavedFolder {
+  std::int64_t step;
+  std::filesystem::path path;
 };
 
 // What the two kinds of folder hold. Called on a thread of the saver's.
@@ -43,15 +50,18 @@ class Saver {
   // Throws what ends the run: values that are not finite, and UserError(kResources) after three failures in a
   // row.
   std::vector<std::string> report(bool settles);
+  // The folders that those lines were about, in the order of their saving: on all ranks the same.
+  std::vector<SavedFolder> take_saved() { return std::exchange(saved_, {}); }
 
  private:
   struct Outcome {
     std::vector<std::string> lines;
+    std::vector<SavedFolder> saved;
     std::vector<SaveRequest> unsaved;
     std::optional<UserError> failure;
   };
   Outcome write_all(const std::vector<SaveRequest>& requests);
-  std::string write(const SaveRequest& request);
+  void write(const SaveRequest& request, Outcome& outcome);
   void share_files(const std::filesystem::path& from, const std::filesystem::path& to) const;
   void launch(std::vector<SaveRequest> requests);
   void settle();  // waits for the save in flight, and takes up what came of it
@@ -65,6 +75,7 @@ class Saver {
   int failures_in_a_row_ = 0;
   std::optional<UserError> fatal_;
   std::vector<std::string> lines_;
+  std::vector<SavedFolder> saved_;
 };
 
 }  // namespace anneal

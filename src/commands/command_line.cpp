@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/options.h"
+#include "base/termination.h"
 #include "commands/engine_loader.h"
 #include "commands/prepare_command.h"
 #include "commands/rank_launcher.h"
@@ -74,6 +75,7 @@ int run_train(const char* command, Arguments arguments) {
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)
           return launch_ranks(command, arguments, request.launch,
                               std::chrono::seconds(request.dist.heartbeat_timeout));
+        leave_on_signals();
         return run_options_in_engine(command, request, given);
       });
 }
@@ -106,6 +108,19 @@ constexpr Command kCommands[] = {
      },
      default_options<TokenizeOptions>},
 };
+
+// For what is made from the options in other languages.
+int print_descriptions() {
+  Json all = Json::object();
+  for (const auto& command : kCommands) {
+    const auto table = command.options();
+    for (const auto& option : table.options())
+      all[command.name].push_back(
+          {{"name", option.name}, {"type", option.type}, {"default", option.value()}, {"help", option.help}});
+  }
+  std::printf("%s\n", all.dump(2).c_str());
+  return 0;
+}
 
 int print_reference() {
   std::printf(
@@ -146,7 +161,8 @@ int run_command_line(Arguments arguments) {
     std::printf("anneal %s\n", ANNEAL_VERSION);
     return 0;
   }
-  if (name == "docs") return print_reference();
+  if (name == "docs")
+    return arguments.size() > 1 && arguments[1] == "--json" ? print_descriptions() : print_reference();
   for (const auto& command : kCommands) {
     if (name != command.name) continue;
     for (const auto& argument : arguments.subspan(1))

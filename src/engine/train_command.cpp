@@ -10,7 +10,6 @@
 #include "base/activity.h"
 #include "base/file.h"
 #include "base/options.h"
-#include "base/termination.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
@@ -282,7 +281,6 @@ PreparedData prepared_data(const TrainRequest& request, ProcessGroup& group, Run
 }  // namespace
 
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
-  leave_on_signals();
   resolve(request.dataset, given);
   const std::filesystem::path folder = request.model.hf_model_id;
   const auto config = read_model_config(folder);
@@ -297,6 +295,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
                  is_shared ? Loading::kToBeShared : Loading::kWhole);
 
   RunLog log(group.is_root());
+  if (request.run.events_fd) log.report_to(*request.run.events_fd);
   take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),

@@ -30,6 +30,7 @@ struct RunOptions {
   std::string report_to = "tensorboard";
   bool use_wandb = false;
   bool force = false;
+  std::optional<std::int64_t> events_fd;
 
   static void fields(auto& c, auto field) {
     const FieldTraits free{.may_differ = true};
@@ -56,6 +57,10 @@ struct RunOptions {
           free);
     field("use_wandb", c.use_wandb, "Report to wandb too.", free);
     field("force", c.force, "Start in spite of what the checks of samples and disk space refuse.", free);
+    field("events_fd", c.events_fd,
+          "An open descriptor on which the program that starts this one reads the run's figures and saved "
+          "folders, one JSON object a line.",
+          FieldTraits{.minimum = 3, .may_differ = true});
   }
 
   // What report_to and use_wandb name.
@@ -72,6 +77,9 @@ struct RunOptions {
   }
 
   void validate(std::vector<Problem>& problems) const {
+    if (events_fd && !is_open_for_writing(*events_fd))
+      problems.push_back({"descriptor " + std::to_string(*events_fd) + " is not open for writing",
+                          "--events_fd", "leave the flag out, or let the program inherit the descriptor"});
     for (const auto& name : reporters())
       if (name != "tensorboard" && name != "wandb" && name != "mlflow")
         problems.push_back(

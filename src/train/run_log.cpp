@@ -1,6 +1,7 @@
 #include "train/run_log.h"
 
 #include <cmath>
+#include <utility>
 
 #include "base/clock.h"
 
@@ -27,10 +28,20 @@ void RunLog::event(Json event) {
     if (value.is_number_float() && !std::isfinite(value.get<double>())) value = nullptr;
   bool is_written = !file_ || file_->append(event.dump() + "\n");
   if (tensorboard_) is_written &= tensorboard_->add(event);
+  if (stream_) note_reader(stream_->report(event));
   history_.push_back(std::move(event));
   if (!is_written && !std::exchange(has_warned_, true))
     say("warning: log.jsonl cannot be written for now; its lines are kept and tried again");
   if (is_written) has_warned_ = false;
+}
+
+void RunLog::saved(std::int64_t step, const std::filesystem::path& folder) {
+  if (stream_) note_reader(stream_->report_saved(step, folder));
+}
+
+void RunLog::note_reader(bool is_there) {
+  if (!is_there && std::exchange(has_reader_, false))
+    say("warning: nobody reads --events_fd any more; training goes on");
 }
 
 void RunLog::sync() const {

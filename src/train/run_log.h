@@ -7,6 +7,7 @@
 #include "base/console.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "train/event_stream.h"
 #include "train/tensorboard_log.h"
 
 namespace anneal {
@@ -31,6 +32,9 @@ class RunLog {
     if (speaks_) console_.progress(line);
   }
 
+  // Events go to the program at the other end of this descriptor too, from now on.
+  void report_to(std::int64_t descriptor) { stream_.emplace(static_cast<int>(descriptor)); }
+
   // To be called before what follows.
   void open(const RunLogFiles& files);
   void text(const std::string& tag, const std::string& text);  // for TensorBoard
@@ -38,16 +42,22 @@ class RunLog {
   // and tried again with the next event.
   void event(Json event);
   const Json& history() const { return history_; }
+  // A state or checkpoint is complete; to be called on every rank, in the same order among the events.
+  void saved(std::int64_t step, const std::filesystem::path& folder);
   void sync() const;             // makes the files durable; may be called on any thread
   void require_written() const;  // throws UserError(kResources)
 
  private:
+  void note_reader(bool is_there);
+
   bool speaks_;
   Console console_;
   std::optional<AppendFile> file_;
   std::optional<TensorBoardLog> tensorboard_;
   Json history_ = Json::array();
   bool has_warned_ = false;
+  std::optional<EventStream> stream_;
+  bool has_reader_ = true;
 };
 
 }  // namespace anneal

@@ -187,15 +187,12 @@ void Trainer::log_step(double grad_norm, double learning_rate) {
                   "mem {:.1f}GB left {}",
                   state_.step, inputs_.total_steps, epoch(), loss, learning_rate, grad_norm,
                   tokens_per_second, 100 * limit_share, memory_gb, time_left()));
-  Json event = {{"step", state_.step},
-                {"epoch", epoch()},
-                {"loss", loss},
-                {"learning_rate", learning_rate},
-                {"grad_norm", grad_norm},
-                {"tokens_per_second", tokens_per_second},
-                {"memory_gb", memory_gb},
-                {"limit_share", limit_share}};
-  if (inputs_.group.size() > 1) event["sent_gb"] = static_cast<double>(inputs_.group.bytes_sent()) / kGigabyte;
+  Json event = {{"step", state_.step},    {"epoch", epoch()},
+                {"loss", loss},           {"learning_rate", learning_rate},
+                {"grad_norm", grad_norm}, {"tokens_per_second", tokens_per_second},
+                {"memory_gb", memory_gb}, {"limit_share", limit_share}};
+  if (inputs_.group.size() > 1)
+    event["sent_gb"] = static_cast<double>(inputs_.group.bytes_sent()) / kGigabyte;
   log_.event(event);
   state_.window = {};
 }
@@ -313,6 +310,7 @@ void Trainer::say_saved() {
   // On all ranks in the same step, whenever each has finished.
   const bool settles = saver_.is_saving() && !inputs_.group.any(!saver_.has_ended());
   for (const auto& line : saver_.report(settles)) log_.say(line);
+  for (const auto& [step, folder] : saver_.take_saved()) log_.saved(step, folder);
 }
 
 void Trainer::finish_saving() {

@@ -149,7 +149,7 @@ def test_a_mistake_in_the_data_is_said_once_and_not_tried_again(undisturbed):
 
 
 def test_torchrun(alone):
-    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", "--no-python"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python"]
     run = alone.command("--run_name", "torchrun", *HALF)
     done = subprocess.run([sys.executable, *torchrun, *run], cwd=alone.work, capture_output=True, text=True,
                           env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120)  # fmt: skip
@@ -174,9 +174,9 @@ def test_tasks_of_srun(alone):
     _assert_like_one(alone, alone.run.parent / "srun")
 
 
-def _start_node(run: FaultyRun, before: list[str], number: int, address: str) -> subprocess.Popen[str]:
+def _start_node(run: FaultyRun, name: str, before: list[str], number: int, address: str) -> subprocess.Popen[str]:
     place = ("--num_nodes", "2", "--node_rank", str(number), "--master_addr", address, "--master_port", "29511")
-    return subprocess.Popen([*before, *run.command("--run_name", "nodes", *place, *HALF)], cwd=run.work,
+    return subprocess.Popen([*before, *run.command("--run_name", name, *place, *HALF)], cwd=run.work,
                             env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True)  # fmt: skip
 
@@ -194,7 +194,8 @@ def nodes():
 @pytest.mark.parametrize("loses_a_rank", [False, pytest.param(True, marks=pytest.mark.skipif(not FULL, reason="long"))])
 def test_two_machines(alone, nodes, loses_a_rank: bool):
     first, second, address = nodes
-    with _start_node(alone, first, 0, address) as root, _start_node(alone, second, 1, address) as other:
+    name = "nodes-lost" if loses_a_rank else "nodes"
+    with _start_node(alone, name, first, 0, address) as root, _start_node(alone, name, second, 1, address) as other:
         if loses_a_rank:
             wait_for_line(root.stdout, "step 50/120")
             os.kill(ranks_of(other.pid)[1], signal.SIGKILL)
@@ -204,4 +205,4 @@ def test_two_machines(alone, nodes, loses_a_rank: bool):
     if loses_a_rank:
         assert "rank 1 was killed by signal 9; restart 1 of 2" in outputs[1][1]
         assert "rank 0 ended with exit status 7; restart 1 of 2" in outputs[0][1]
-    _assert_like_one(alone, alone.run.parent / "nodes")
+    _assert_like_one(alone, alone.run.parent / name)

@@ -19,7 +19,7 @@ FLAGS = ("--max_seq_length", "512", "--save_steps", "2", "--eval_steps", "2", "-
          "--learning_rate", "1e-2", "--lora_rank", "4", "--lora_dropout", "0.1", "--save_total_limit", "2",
          "--hfdc_train_split_ratio", "0.6", "--early_stopping_patience", "0")  # fmt: skip
 LEFTOVER = re.compile(r"\.tmp-|\.partial|\.trash|\.other")
-MEASURED = re.compile(r"wall_time|tokens_per_second|memory_gb|limit_share|runtime|_per_second")
+MEASURED = re.compile(r"wall_time|tokens_per_second|memory_gb|sent_gb|limit_share|runtime|_per_second")
 
 
 def without_measured(value: Any) -> Any:

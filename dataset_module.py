@@ -1,0 +1,1 @@
+python/dataset_module.py

@@ -1,0 +1,1 @@
+python/ray_train_sft.py
