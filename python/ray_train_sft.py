@@ -27,9 +27,9 @@ class Config:
     # What frozen weights are held in; auto: as stored, float16 becoming float32. With --full_ft, what the trained weights
     # are saved in.
     base_dtype: str = "auto"
-    # What layers multiply in; auto: bf16 where the processor has bf16 instructions.
+    # What layers multiply in; auto: bf16 where the device has bf16 instructions.
     compute_dtype: str = "auto"
-    # Where to run.
+    # Where to run; auto: on the GPU where there is one, otherwise on the processor.
     device: str = "auto"
     # Who trains.
     engine: str = "native"
@@ -131,12 +131,20 @@ class Config:
     remove_unused_columns: bool = False
     # Accepted for the sake of other tools' command lines; no effect.
     use_liger_kernel: bool = False
-    # Processes that train together.
-    num_workers: int = 1
     # What several processes hold: full, each a part of weights, gradients and optimizer state, gathered layer by layer;
     # none, each all of them; auto, full where all of them do not fit.
     sharding: str = "auto"
-    # Restarts after a failure.
+    # Processes of this machine that train together.
+    num_workers: int = 1
+    # Machines that train together; each is given the same command with its own --node_rank.
+    num_nodes: int = 1
+    # Which of the machines this one is, from 0.
+    node_rank: int = 0
+    # Name or address of machine 0, as the others reach it.
+    master_addr: Optional[str] = None
+    # A port of machine 0 at which the processes meet. Default, on one machine: a free one.
+    master_port: Optional[int] = None
+    # How often all processes are started again, from the newest state, after one of several has died or hung.
     max_failures: int = 2
     # A run lives in <results_dir>/<run_name>.
     results_dir: str = "results"
