@@ -208,7 +208,7 @@ void CausalLm::share(ProcessGroup& group) {
   if (!config.tie_word_embeddings) add_weight(head, lm_head.weight_OI, lm_head.weight_parameter);
   for (auto& unit : units_) {
     unit->share();
-    weights_->drop_pages();  // what was read of the files for this rank's part
+    if (weights_) weights_->drop_pages();  // what was read of the files for this rank's part
   }
 }
 
