@@ -67,7 +67,8 @@ void Saver::settle() {
     return;
   }
   const auto& problem = outcome.failure->problems().front();
-  if (outcome.failure->code() == ExitCode::kNumerical)
+  const auto code = outcome.failure->code();
+  if (code == ExitCode::kNumerical || code == ExitCode::kDistributed)  // another try would end so again
     fatal_ = outcome.failure;
   else if (++failures_in_a_row_ >= kFailuresInARow)
     fatal_ = UserError(

@@ -34,7 +34,7 @@ std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin
 struct Heartbeat::Shared {
   struct Sign {
     std::string text;  // changes with every sign
-    std::string activity;
+    std::string activity = "nothing";
     Clock::time_point seen = Clock::now();
   };
 
@@ -71,7 +71,9 @@ struct Heartbeat::Shared {
 
   void talk() {
     try {
-      for (std::int64_t number = 0; wait(); ++number) exchange_signs(number);
+      std::int64_t number = 0;
+      do exchange_signs(number++);
+      while (wait());
     } catch (const std::exception&) {
       const std::lock_guard lock(mutex);
       store_is_gone = true;
@@ -83,7 +85,7 @@ struct Heartbeat::Shared {
     {
       const std::lock_guard lock(mutex);
       const auto now = Clock::now();
-      const auto here = fmt::format("rank {} was in {}", rank, activity_text(current_activity()));
+      const auto here = fmt::format("rank {} is in: {}", rank, activity_text(current_activity()));
       const auto silent = [&](Clock::time_point since) { return now - since > limits.silence; };
       if (store_is_gone)
         message = "rank 0, or the launcher that keeps its store, is gone; " + here;
@@ -92,7 +94,7 @@ struct Heartbeat::Shared {
       else
         for (std::size_t other = 0; other < signs.size() && message.empty(); ++other)
           if (static_cast<int>(other) != rank && silent(signs[other].seen))
-            message = fmt::format("rank {} has given no sign of life for {} s, it was in {}; {}", other,
+            message = fmt::format("rank {} has given no sign of life for {} s, last seen: {}; {}", other,
                                   limits.silence.count(), signs[other].activity, here);
     }
     if (message.empty()) return;
