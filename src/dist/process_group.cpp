@@ -17,8 +17,8 @@ namespace {
 
 [[noreturn]] void fail_lost(const std::exception& error) {
   const std::string text = error.what();
-  fail(ExitCode::kDistributed, "lost another rank: " + text.substr(0, text.find('\n')),
-       activity_text(current_activity()),
+  const auto end = std::min(text.find('\n'), text.find(". This is typically"));  // what Gloo guesses follows
+  fail(ExitCode::kDistributed, "lost another rank: " + text.substr(0, end), activity_text(current_activity()),
        "look at that rank's own message; the same command goes on from the newest state");
 }
 
