@@ -3,10 +3,6 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstdlib>
-
-#include "base/byte_size.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/options.h"
