@@ -290,7 +290,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto device = resolve_device(request.model.device);
   const auto world = meet_other_ranks(request);
   auto& group = world->group();
-  const bool is_shared = decide_sharding(request, *world);
+  const bool is_shared = decide_sharding(request, device, *world);
   CausalLm model(folder, resolve_precision(request.model, device), device,
                  is_shared ? Loading::kToBeShared : Loading::kWhole);
 

@@ -55,16 +55,18 @@ std::int64_t available_memory_of_rank(const World& world) {
   return available_memory_bytes() / world.ranks_on_this_machine();
 }
 
-bool decide_sharding(const TrainRequest& request, World& world) {
+bool decide_sharding(const TrainRequest& request, c10::Device device, World& world) {
   auto& group = world.group();
   if (group.size() == 1 || request.train.sharding == "none") return false;
   if (request.train.sharding == "full") return true;
   const auto stored = stored_bytes(request.model.hf_model_id);
-  // Frozen weights are mapped from the files: once for all ranks of a machine.
-  const auto wanted = request.lora.full_ft ? stored / kBytesOfAStoredWeight * kBytesOfATrainedWeight *
-                                                 world.ranks_on_this_machine()
-                                           : stored;
-  return group.any(wanted > kUsableShare * static_cast<double>(available_memory_bytes()));
+  const auto trained = stored / kBytesOfAStoredWeight * kBytesOfATrainedWeight;
+  // A GPU is one rank's. The ranks of a machine share its memory, and there frozen weights are mapped from
+  // the files: once for all of them.
+  const auto wanted = !request.lora.full_ft ? stored
+                      : device.is_cpu()     ? trained * world.ranks_on_this_machine()
+                                            : trained;
+  return group.any(wanted > kUsableShare * static_cast<double>(free_bytes(device)));
 }
 
 void require_agreement(const std::string& text, const std::string& what, ProcessGroup& group) {
