@@ -47,7 +47,9 @@ TEST(SwiGlu, ForwardEqualsTheDefinition) {
       swiglu(c.gate, c.up, out);
       const double bound = type == at::kFloat ? kRoundingFloat32 : kRoundingBf16;
       EXPECT_LT(relative_error(out, by_definition(c.gate, c.up)), bound) << size;
-      if (type == at::kBFloat16) EXPECT_TRUE(is_rounded_to_bf16(out, by_definition(c.gate, c.up))) << size;
+      if (type == at::kBFloat16) {
+        EXPECT_TRUE(is_rounded_to_bf16(out, by_definition(c.gate, c.up))) << size;
+      }
       plain::swiglu(c.gate, c.up, out);
       EXPECT_LT(relative_error(out, by_definition(c.gate, c.up)), bound) << size;
     }
