@@ -94,31 +94,46 @@ std::string whereabouts() {
   return std::string(host) + " process " + std::to_string(::getpid());
 }
 
+// Whether the key is there before the deadline.
+bool appears(c10d::Store& store, const std::string& key, std::chrono::steady_clock::time_point deadline) {
+  while (!store.check({key})) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(kPoll);
+  }
+  return true;
+}
+
+std::string key_of(const char* what, int rank) { return std::string(what) + "/" + std::to_string(rank); }
+
+[[noreturn]] void fail_missing(c10d::Store& store, const RankEnvironment& environment,
+                               std::chrono::seconds timeout) {
+  std::string missing;
+  for (int rank = 0; rank < environment.size; ++rank)
+    if (!store.check({key_of("join", rank)}))
+      missing += fmt::format("{}{}", missing.empty() ? "" : ", ", rank);
+  fail(ExitCode::kDistributed,
+       fmt::format("of {} ranks these have not come within {} s: {}", environment.size, timeout.count(),
+                   missing),
+       environment.master_addr + ":" + std::to_string(environment.master_port),
+       "look at their own messages; --rendezvous_timeout gives them longer");
+}
+
 // What every rank has said of itself, by rank.
 std::vector<Json> meet(c10d::Store& store, const RankEnvironment& environment, std::chrono::seconds timeout,
                        const Json& own) {
-  const auto key = [](int rank) { return "join/" + std::to_string(rank); };
   const auto text = own.dump();
-  store.set(key(environment.rank), std::vector<std::uint8_t>(text.begin(), text.end()));
+  store.set(key_of("join", environment.rank), std::vector<std::uint8_t>(text.begin(), text.end()));
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   std::vector<Json> all;
   for (int rank = 0; rank < environment.size; ++rank) {
-    while (!store.check({key(rank)})) {
-      if (std::chrono::steady_clock::now() > deadline) {
-        std::string missing;
-        for (int other = 0; other < environment.size; ++other)
-          if (!store.check({key(other)})) missing += fmt::format("{}{}", missing.empty() ? "" : ", ", other);
-        fail(ExitCode::kDistributed,
-             fmt::format("of {} ranks these have not come within {} s: {}", environment.size, timeout.count(),
-                         missing),
-             environment.master_addr + ":" + std::to_string(environment.master_port),
-             "look at their own messages; --rendezvous_timeout gives them longer");
-      }
-      std::this_thread::sleep_for(kPoll);
-    }
-    const auto bytes = store.get(key(rank));
+    if (!appears(store, key_of("join", rank), deadline)) fail_missing(store, environment, timeout);
+    const auto bytes = store.get(key_of("join", rank));
     all.push_back(Json::parse(std::string(bytes.begin(), bytes.end())));
   }
+  store.set(key_of("met", environment.rank), std::vector<std::uint8_t>{1});
+  // Rank 0 keeps the store: it may leave, with an error too, when the others have read all.
+  if (environment.rank == 0)
+    for (int rank = 1; rank < environment.size; ++rank) appears(store, key_of("met", rank), deadline);
   return all;
 }
 
