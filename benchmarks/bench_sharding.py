@@ -1,8 +1,9 @@
 """What FULL_SHARD costs and saves: memory, bytes on the wire and speed at 1, 2 and 4 ranks of this machine.
 
-SmolLM2-135M-Instruct, full fine-tuning and LoRA, the same steps at any number of ranks. Memory is a rank's anonymous peak above
-that of a program that has loaded torch alone; beside it what the formula says: parts of weights, gradients and moments, and
-two gathered units. Bytes are those of the loopback device in a network namespace of the training's own, beside the formula
+SmolLM2-135M-Instruct, full fine-tuning and LoRA, the same steps at any number of ranks. Memory is a rank's anonymous peak:
+torch itself, activations, and at the end the copies that are saved are in it, about half a GB for LoRA. Beside it what
+sharding answers for: parts of weights, gradients and moments, and the units that are gathered at one time.
+Bytes are those of the loopback device in a network namespace of the training's own, beside the formula
 of rings. Ranks on one machine share its cores: tokens/s say what sharding itself costs, not how it scales.
 """
 
@@ -131,7 +132,7 @@ def main() -> None:
         work = Path(folder)
         write_rows(work / "data" / "training.jsonl", rows(200))
         (work / "data" / "validation.jsonl").write_text("")
-        print("| | ranks | sharding | peak of a rank | formula | sent a step | formula | tokens/s |\n|---|---|---|---|---|---|---|---|")
+        print("| | ranks | sharding | peak of a rank | parts and gathered units | sent a step | formula | tokens/s |\n|---|---|---|---|---|---|---|---|")
         for kind in ("lora", "full"):
             for size in arguments.ranks:
                 for sharding in ("none", "full") if size > 1 else ("none",):
