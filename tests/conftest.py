@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from support.program import ROOT
-from reference import hf_train, tiny_models
+from reference import experts, hf_train, tiny_models
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory):
-    """tiny("qwen3") -> (folder of a tiny random model, folder of a random adapter on all seven targets)."""
+    """tiny("qwen3") -> (folder of a tiny random model, folder of a random adapter on every linear layer)."""
     root = tmp_path_factory.mktemp("tiny")
     made: dict[tuple, tuple[Path, Path]] = {}
 
@@ -23,10 +23,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory):
         if key not in made:
             folder = root / f"{name}-{dtype}-{sharded}".replace("torch.", "")
             model = tiny_models.make_folder(folder, name, dtype, sharded)
-            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8)
+            targets = tiny_models.targets_of(name)
+            experts_too = "w1" in targets or (name.startswith("qwen3-moe") and "up_proj" in targets)
+            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8, targets=targets[:4] if experts_too else targets)
             network = hf_train.add_adapter(hf_train.load_base(model, recipe), recipe)
             tiny_models.random_adapter(network)
             network.save_pretrained(folder / "adapter")
+            if experts_too:
+                experts.add_expert_adapters(folder / "adapter", model)
             made[key] = (model, folder / "adapter")
         return made[key]
 

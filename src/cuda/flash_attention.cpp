@@ -6,6 +6,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "cuda/devices.h"
@@ -35,6 +36,12 @@ const Segments& segments_of(SegmentStarts starts, at::Device device) {
   return last;
 }
 
+// Tokens before itself that a token attends to, where not all.
+std::optional<std::int64_t> window_left(const AttentionReach& reach) {
+  if (reach.window == AttentionReach::kNoWindow) return std::nullopt;
+  return reach.window - 1;
+}
+
 bool is_ampere_or_later(int index) {
   constexpr int kAmpere = 8;
   thread_local std::vector<int> majors;
@@ -55,19 +62,18 @@ bool takes_flash_attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD) {
 }
 
 AttentionOutput flash_attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                                SegmentStarts segment_starts, double scale, AttentionReach reach) {
+                                SegmentStarts segment_starts, double scale, const AttentionReach& reach) {
   const auto& segments = segments_of(segment_starts, q_NHD.device());
   const auto result = at::_flash_attention_forward(
       q_NHD, k_NKD, v_NKD, segments.starts_on_device, segments.starts_on_device, segments.longest,
-      segments.longest, kNoDropout, reach == AttentionReach::kItselfAndEarlier, /*return_debug_mask=*/false,
-      scale);
+      segments.longest, kNoDropout, reach.is_causal, /*return_debug_mask=*/false, scale, window_left(reach));
   return {std::get<0>(result), std::get<1>(result)};
 }
 
 AttentionGradients flash_attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
                                             const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                                             const AttentionOutput& forward, SegmentStarts segment_starts,
-                                            double scale) {
+                                            double scale, const AttentionReach& reach) {
   const auto& segments = segments_of(segment_starts, q_NHD.device());
   // Read for dropout alone, of which there is none.
   const auto options = q_NHD.options().dtype(at::kUInt64);
@@ -75,7 +81,7 @@ AttentionGradients flash_attention_backward(const at::Tensor& d_out_NHD, const a
   const auto [dq_NHD, dk_NKD, dv_NKD] = at::_flash_attention_backward(
       d_out_NHD.contiguous(), q_NHD, k_NKD, v_NKD, forward.out_NHD, forward.log_sum_exp_HN,
       segments.starts_on_device, segments.starts_on_device, segments.longest, segments.longest, kNoDropout,
-      /*is_causal=*/true, random_state, unused, scale);
+      /*is_causal=*/true, random_state, unused, scale, window_left(reach));
   return {dq_NHD, dk_NKD, dv_NKD};
 }
 

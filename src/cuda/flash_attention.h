@@ -8,11 +8,11 @@ namespace anneal::cuda {
 bool takes_flash_attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD);
 
 AttentionOutput flash_attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                                SegmentStarts segment_starts, double scale, AttentionReach reach);
+                                SegmentStarts segment_starts, double scale, const AttentionReach& reach);
 
 AttentionGradients flash_attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
                                             const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                                             const AttentionOutput& forward, SegmentStarts segment_starts,
-                                            double scale);
+                                            double scale, const AttentionReach& reach);
 
 }  // namespace anneal::cuda

@@ -37,7 +37,7 @@ at::Tensor logits_of(const std::filesystem::path& folder,
   const c10::InferenceMode no_autograd;
   CausalLm model(folder, {at::kFloat, std::nullopt});
   if (adapter) load_peft_adapter(model, read_peft_config(*adapter), *adapter);
-  std::vector<std::int32_t> ids(std::min<std::size_t>(kCheckedTokens, model.config.max_position_embeddings));
+  std::vector<std::int32_t> ids(std::min<std::size_t>(kCheckedTokens, model.config.rope.longest()));
   for (std::size_t at = 0; at < ids.size(); ++at)
     ids[at] = static_cast<std::int32_t>(mix(0, at) % model.config.vocab_size);
   const SampleView sample{ids, 1};

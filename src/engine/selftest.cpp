@@ -21,6 +21,7 @@
 #include "nn/cross_entropy.h"
 #include "nn/dropout.h"
 #include "nn/plain_forms.h"
+#include "nn/rope_parameters.h"
 #include "nn/rms_norm.h"
 #include "nn/rotary.h"
 #include "nn/swiglu.h"
@@ -70,7 +71,7 @@ Results rotations(at::Device device) {
   auto forward = random_values({kRows, 5, 64}, 1).to(device),
        back = random_values({kRows, 5, 64}, 2).to(device);
   const auto positions = at::arange(kRows, at::kLong).to(device);
-  const auto table = rope_table(positions, rope_frequencies(64, 10'000, {}).to(device));
+  const auto table = rope_table(positions, inverse_frequencies({.rotary_dim = 64}, kRows).to(device));
   apply_rope(forward, table, Rotation::kForward);
   apply_rope(back, table, Rotation::kInverse);
   return {forward, back};

@@ -70,10 +70,7 @@ void write_model(const std::filesystem::path& folder) {
     add(linear.name + ".weight", linear.weight_OI, 2 / std::sqrt(static_cast<double>(linear.in_features())),
         0);
   });
-  for (const auto& layer : shapes.layers)
-    for (const auto* norm :
-         {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
-      add_norm(*norm);
+  for (const auto& layer : shapes.layers) layer.for_each_norm(add_norm);
   add_norm(shapes.norm);
   std::vector<NamedTensor> views;
   for (const auto& [name, tensor] : weights) views.push_back(view_of(name, tensor));

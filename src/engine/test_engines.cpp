@@ -78,7 +78,7 @@ VllmLaunch launch_of(const TestRequest& request, const TestModel& tested, const 
                     .dtype = request.test.dtype,
                     .tensor_parallel_size =
                         request.test.tensor_parallel_size.value_or(default_tensor_parallel_size(config)),
-                    .max_model_len = std::min(request.generate.max_model_len, config.max_position_embeddings),
+                    .max_model_len = std::min(request.generate.max_model_len, config.rope.longest()),
                     .gpu_memory_utilization = request.test.gpu_memory_utilization,
                     .log = folder / "vllm.log"};
   return launch;

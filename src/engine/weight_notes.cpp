@@ -11,11 +11,14 @@ namespace {
 std::set<std::string> used_tensors(const CausalLm& model) {
   std::set<std::string> names = {"model.embed_tokens.weight", model.norm.name + ".weight"};
   if (!model.config.tie_word_embeddings) names.insert(model.lm_head.name + ".weight");
+  const auto add = [&](const Linear& linear) {
+    names.insert(linear.name + ".weight");
+    if (linear.bias_O.defined()) names.insert(linear.name + ".bias");
+  };
   for (const auto& layer : model.layers) {
-    for (const auto& linear : layer.projections) names.insert(linear.name + ".weight");
-    for (const auto* norm :
-         {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
-      if (norm->weight_D.defined()) names.insert(norm->name + ".weight");
+    if (layer.moe) add(layer.moe->router);
+    layer.for_each_linear(add);
+    layer.for_each_norm([&](const NormWeight& norm) { names.insert(norm.name + ".weight"); });
   }
   return names;
 }

@@ -27,6 +27,7 @@ struct Sequence {
   std::int64_t longest;           // tokens that it may have in all
   std::int64_t stored = 0;        // tokens whose keys and values the cache holds
   KvCache::Blocks blocks;
+  bool has_long_keys = false;  // of longrope
 
   std::int64_t length() const { return static_cast<std::int64_t>(ids.size()); }
   std::int64_t generated() const { return length() - static_cast<std::int64_t>(prompt->ids.size()); }
@@ -65,7 +66,7 @@ class Generation {
         options_(options),
         on_completion_(on_completion),
         stop_ids_(all_stop_ids(tokenizer, options)),
-        longest_(std::min(options.max_model_len, model.config.max_position_embeddings)),
+        longest_(std::min(options.max_model_len, model.config.rope.longest())),
         cache_(block_shape(model), affordable_blocks(block_shape(model), options.memory_share)) {}
 
   void run(const std::vector<Prompt>& prompts) {
@@ -97,7 +98,8 @@ class Generation {
       running_.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
       auto& sequence = running_.back();
-      sequence.stored = cache_.share(sequence.blocks, sequence.ids);
+      if (!model_.config.rope.depends_on_length())
+        sequence.stored = cache_.share(sequence.blocks, sequence.ids);
       if (!add(pass, sequence, budget)) {
         preempt_last();
         break;
@@ -118,20 +120,35 @@ class Generation {
   }
 
   bool add(std::vector<Scheduled>& pass, Sequence& sequence, std::int64_t& budget) {
+    renew_outgrown_keys(sequence);
     const auto rows = std::min(sequence.length() - sequence.stored, budget);
     if (!cache_.grow(sequence.blocks, sequence.stored + rows)) return false;
     const auto prompt_length = static_cast<std::int64_t>(sequence.prompt->ids.size());
-    cache_.publish(sequence.blocks, sequence.ids, std::min(sequence.stored + rows, prompt_length));
+    if (!model_.config.rope.depends_on_length())
+      cache_.publish(sequence.blocks, sequence.ids, std::min(sequence.stored + rows, prompt_length));
     pass.push_back({&sequence, rows});
     budget -= rows;
     return true;
   }
 
+  // With longrope, a sequence that has become long needs other keys than it had, as in transformers.
+  void renew_outgrown_keys(Sequence& sequence) {
+    const auto& rope = model_.config.rope;
+    const bool is_long = rope.kind == "longrope" &&
+                         static_cast<double>(sequence.length()) > rope.original_max_position_embeddings;
+    if (is_long && !sequence.has_long_keys) forget(sequence);
+    sequence.has_long_keys = is_long;
+  }
+
+  void forget(Sequence& sequence) {
+    cache_.release(sequence.blocks);
+    sequence.stored = 0;
+  }
+
   // Takes the youngest running sequence back; it will be reckoned again, with the same result.
   void preempt_last() {
     auto& sequence = running_.back();
-    cache_.release(sequence.blocks);
-    sequence.stored = 0;
+    forget(sequence);
     waiting_.push_front(std::move(sequence));
     running_.pop_back();
   }
@@ -139,6 +156,7 @@ class Generation {
   // Runs the model over the rows of the pass, and appends a token to each sequence that all of its tokens
   // were run of. Returns those sequences.
   std::vector<Sequence*> next_tokens(const std::vector<Scheduled>& pass);
+  void add_spans(const Sequence& sequence, std::int64_t rows, std::vector<CausalLm::LengthSpan>& spans) const;
   at::Tensor run_model(const std::vector<Scheduled>& pass);
   void sample_rows(const at::Tensor& logits_MV, std::span<Sequence* const> sequences);
   void finish(const std::vector<Sequence*>& advanced);
@@ -155,6 +173,17 @@ class Generation {
   std::list<Sequence> running_;
 };
 
+// The prompt is one sample of its length. Each later token is the end of one that grows; longrope has one set
+// of frequencies for all tokens of it.
+void Generation::add_spans(const Sequence& sequence, std::int64_t rows,
+                           std::vector<CausalLm::LengthSpan>& spans) const {
+  const auto prompt_length = static_cast<std::int64_t>(sequence.prompt->ids.size());
+  const bool grows = model_.config.rope.kind == "dynamic";
+  const auto of_prompt = grows ? std::clamp<std::int64_t>(prompt_length - sequence.stored, 0, rows) : rows;
+  if (of_prompt > 0) spans.push_back({of_prompt, grows ? prompt_length : sequence.length()});
+  for (auto row = of_prompt; row < rows; ++row) spans.push_back({1, sequence.stored + row + 1});
+}
+
 at::Tensor Generation::run_model(const std::vector<Scheduled>& pass) {
   std::int64_t tokens = 0;
   for (const auto& scheduled : pass) tokens += scheduled.rows;
@@ -162,9 +191,11 @@ at::Tensor Generation::run_model(const std::vector<Scheduled>& pass) {
   batch.ids_N = at::empty({tokens}, at::kLong);
   batch.positions_N = at::empty({tokens}, at::kLong);
   std::vector<PagedSequence> sequences;
+  std::vector<CausalLm::LengthSpan> spans;
   std::int64_t row = 0;
   for (const auto& [sequence, rows] : pass) {
     sequences.push_back({row, rows, sequence->stored, sequence->blocks.tensors});
+    add_spans(*sequence, rows, spans);
     for (std::int64_t at = sequence->stored; at < sequence->stored + rows; ++at, ++row) {
       batch.ids_N.mutable_data_ptr<std::int64_t>()[row] = sequence->ids[at];
       batch.positions_N.mutable_data_ptr<std::int64_t>()[row] = at;
@@ -172,18 +203,16 @@ at::Tensor Generation::run_model(const std::vector<Scheduled>& pass) {
   }
   std::int64_t layer_index = 0;
   const AttentionFunction attend = [&](const at::Tensor& q_NHD, const at::Tensor& k_NKD,
-                                       const at::Tensor& v_NKD) {
+                                       const at::Tensor& v_NKD, const AttentionReach& reach) {
     return paged_attention(q_NHD, k_NKD, v_NKD, sequences, cache_.shape(), layer_index,
-                           attention_scale(model_.config));
+                           attention_scale(model_.config), reach);
   };
-  const auto rope = model_.rope(batch);
+  const auto rope = model_.rope(batch.positions_N, spans);
   const LayerPass layer_pass{rope, {}, {}, &attend};
-  auto x_NE = model_.embed(batch);
-  for (const auto& layer : model_.layers) {
-    x_NE = layer.forward(model_.config, x_NE, layer_pass, nullptr);
-    ++layer_index;
-  }
-  return x_NE;
+  return run_layers(model_, batch, [&](std::int64_t index, const at::Tensor& in_NE) {
+    layer_index = index;
+    return model_.layers[index].forward(model_.config, in_NE, layer_pass, nullptr);
+  });
 }
 
 std::vector<Sequence*> Generation::next_tokens(const std::vector<Scheduled>& pass) {

@@ -1,5 +1,6 @@
 #include "models/causal_lm.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -95,7 +96,7 @@ CausalLm::CausalLm(const std::filesystem::path& model_folder, const Precision& m
   lm_head.name = "lm_head";
   if (!config.tie_word_embeddings) lm_head = load_linear("lm_head", config.vocab_size, config.hidden_size);
   // The same bits on all devices.
-  inverse_frequency = rope_frequencies(config.head_dim, config.rope_theta, config.rope_scaling).to(device);
+  inverse_frequency = inverse_frequencies(config.rope, 0).to(device);
 }
 
 at::Tensor CausalLm::stored_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const {
@@ -116,32 +117,81 @@ NormWeight CausalLm::load_norm(const std::string& name, std::int64_t width) {
   return {name, stored_tensor(name + ".weight", {width}).to(device, at::kFloat).contiguous()};
 }
 
-Linear CausalLm::load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features) {
+Linear CausalLm::load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features,
+                             bool has_bias) {
   Linear linear;
   linear.name = name;
   linear.weight_OI = load_frozen(name + ".weight", {out_features, in_features});
+  // Small, as norms are: held whole, and in the dtype that is computed with.
+  if (has_bias)
+    linear.bias_O = stored_tensor(name + ".bias", {out_features}).to(device, precision.compute).contiguous();
   return linear;
+}
+
+AttentionBlock CausalLm::load_attention(const std::string& prefix, std::int64_t index) {
+  const auto hidden = config.hidden_size, q_width = config.q_width(), kv_width = config.kv_width();
+  const bool bias = config.has_qkv_bias;
+  AttentionBlock attention;
+  attention.reach = config.reach[index];
+  if (config.is_fused) {
+    attention.inputs.push_back(load_linear(prefix + "qkv_proj", q_width + 2 * kv_width, hidden, bias));
+  } else {
+    attention.inputs.push_back(load_linear(prefix + "q_proj", q_width, hidden, bias));
+    attention.inputs.push_back(load_linear(prefix + "k_proj", kv_width, hidden, bias));
+    attention.inputs.push_back(load_linear(prefix + "v_proj", kv_width, hidden, bias));
+  }
+  attention.o_proj = load_linear(prefix + "o_proj", hidden, q_width, config.has_output_bias);
+  if (config.has_qk_norm) {
+    attention.q_norm = load_norm(prefix + "q_norm", config.head_dim);
+    attention.k_norm = load_norm(prefix + "k_norm", config.head_dim);
+  }
+  return attention;
+}
+
+GatedMlp CausalLm::load_mlp(const std::string& prefix) {
+  const auto hidden = config.hidden_size, wide = config.intermediate_size;
+  const bool bias = config.has_mlp_bias;
+  GatedMlp mlp;
+  if (config.is_fused) {
+    mlp.inputs.push_back(load_linear(prefix + "gate_up_proj", 2 * wide, hidden, bias));
+  } else {
+    mlp.inputs.push_back(load_linear(prefix + "gate_proj", wide, hidden, bias));
+    mlp.inputs.push_back(load_linear(prefix + "up_proj", wide, hidden, bias));
+  }
+  mlp.down_proj = load_linear(prefix + "down_proj", hidden, wide, bias);
+  return mlp;
+}
+
+MoeBlock CausalLm::load_experts(const std::string& prefix) {
+  const auto& experts = *config.experts;
+  const auto hidden = config.hidden_size, wide = experts.intermediate_size;
+  MoeBlock moe;
+  moe.experts_per_token = experts.per_token;
+  moe.normalizes_weights = experts.normalizes_weights;
+  moe.router = load_linear(prefix + "gate", experts.count, hidden);
+  for (std::int64_t index = 0; index < experts.count; ++index) {
+    const auto expert = prefix + "experts." + std::to_string(index) + ".";
+    auto& mlp = moe.experts.emplace_back();
+    mlp.inputs.push_back(load_linear(expert + experts.gate, wide, hidden));
+    mlp.inputs.push_back(load_linear(expert + experts.up, wide, hidden));
+    mlp.down_proj = load_linear(expert + experts.down, hidden, wide);
+    mlp.for_each_linear([&](Linear& linear) {
+      linear.share_of_tokens = static_cast<double>(experts.per_token) / static_cast<double>(experts.count);
+    });
+  }
+  return moe;
 }
 
 DecoderLayer CausalLm::load_layer(std::int64_t index) {
   const std::string prefix = "model.layers." + std::to_string(index) + ".";
-  const auto hidden = config.hidden_size, wide = config.intermediate_size;
-  const auto q_width = config.num_attention_heads * config.head_dim;
-  const auto kv_width = config.num_key_value_heads * config.head_dim;
   DecoderLayer layer;
-  layer.input_layernorm = load_norm(prefix + "input_layernorm", hidden);
-  layer.post_attention_layernorm = load_norm(prefix + "post_attention_layernorm", hidden);
-  if (config.has_qk_norm) {
-    layer.q_norm = load_norm(prefix + "self_attn.q_norm", config.head_dim);
-    layer.k_norm = load_norm(prefix + "self_attn.k_norm", config.head_dim);
-  }
-  layer.projections = {load_linear(prefix + "self_attn.q_proj", q_width, hidden),
-                       load_linear(prefix + "self_attn.k_proj", kv_width, hidden),
-                       load_linear(prefix + "self_attn.v_proj", kv_width, hidden),
-                       load_linear(prefix + "self_attn.o_proj", hidden, q_width),
-                       load_linear(prefix + "mlp.gate_proj", wide, hidden),
-                       load_linear(prefix + "mlp.up_proj", wide, hidden),
-                       load_linear(prefix + "mlp.down_proj", hidden, wide)};
+  layer.input_layernorm = load_norm(prefix + "input_layernorm", config.hidden_size);
+  layer.post_attention_layernorm = load_norm(prefix + "post_attention_layernorm", config.hidden_size);
+  layer.attention = load_attention(prefix + "self_attn.", index);
+  if (config.is_sparse(index))
+    layer.moe = load_experts(prefix + config.experts->block + ".");
+  else
+    layer.mlp = load_mlp(prefix + "mlp.");
   return layer;
 }
 
@@ -152,23 +202,26 @@ Parameter* CausalLm::add_parameter(const std::string& name, const at::Tensor& in
   return full_parameters.emplace_back(std::make_unique<Parameter>(std::move(parameter))).get();
 }
 
+void CausalLm::train_linear(Linear& linear) {
+  linear.weight_parameter = add_parameter(linear.name + ".weight", linear.weight_OI, precision.compute);
+  linear.weight_OI = linear.weight_parameter->compute;
+  if (!linear.bias_O.defined()) return;
+  linear.bias_parameter = add_parameter(linear.name + ".bias", linear.bias_O, precision.compute);
+  linear.bias_O = linear.bias_parameter->compute;
+}
+
+void CausalLm::train_norm(NormWeight& norm_weight) {
+  norm_weight.parameter = add_parameter(norm_weight.name + ".weight", norm_weight.weight_D, at::kFloat);
+  norm_weight.weight_D = norm_weight.parameter->compute;
+}
+
 void CausalLm::train_all_weights() {
-  const auto train_linear = [this](Linear& linear) {
-    linear.weight_parameter = add_parameter(linear.name + ".weight", linear.weight_OI, precision.compute);
-    linear.weight_OI = linear.weight_parameter->compute;
-  };
-  const auto train_norm = [this](NormWeight& weight) {
-    if (!weight.weight_D.defined()) return;
-    weight.parameter = add_parameter(weight.name + ".weight", weight.weight_D, at::kFloat);
-    weight.weight_D = weight.parameter->compute;
-  };
   embedding_parameter = add_parameter("model.embed_tokens.weight", embedding_VE, precision.compute);
   embedding_VE = embedding_parameter->compute;
   for (auto& layer : layers) {
-    for (auto& linear : layer.projections) train_linear(linear);
-    for (auto* weight :
-         {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
-      train_norm(*weight);
+    if (layer.moe) train_linear(layer.moe->router);
+    layer.for_each_linear([this](Linear& linear) { train_linear(linear); });
+    layer.for_each_norm([this](NormWeight& weight) { train_norm(weight); });
   }
   train_norm(norm);
   if (!config.tie_word_embeddings) train_linear(lm_head);
@@ -183,6 +236,15 @@ void CausalLm::share(ProcessGroup& group) {
     else
       unit.add_frozen(weight, held);
   };
+  const auto add_linear = [&](ShardedUnit& unit, Linear& linear) {
+    add_weight(unit, linear.weight_OI, linear.weight_parameter);
+    if (linear.bias_parameter)
+      unit.add_trained(*linear.bias_parameter, precision.compute, linear.bias_O.scalar_type(),
+                       &linear.bias_O);
+    if (!linear.lora) return;
+    for (auto* parameter : {&linear.lora->a_RI, &linear.lora->b_OR})
+      unit.add_trained(*parameter, precision.compute, at::kFloat, nullptr);
+  };
   // Frozen ones are a few thousand numbers: every rank holds them.
   const auto add_norm = [](ShardedUnit& unit, NormWeight& norm) {
     if (norm.parameter) unit.add_trained(*norm.parameter, at::kFloat, at::kFloat, &norm.weight_D);
@@ -193,19 +255,13 @@ void CausalLm::share(ProcessGroup& group) {
   add_weight(add_unit(), embedding_VE, embedding_parameter);
   for (auto& layer : layers) {
     auto& unit = add_unit();
-    for (auto& linear : layer.projections) {
-      add_weight(unit, linear.weight_OI, linear.weight_parameter);
-      if (!linear.lora) continue;
-      for (auto* parameter : {&linear.lora->a_RI, &linear.lora->b_OR})
-        unit.add_trained(*parameter, precision.compute, at::kFloat, nullptr);
-    }
-    for (auto* weight :
-         {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
-      add_norm(unit, *weight);
+    if (layer.moe) add_linear(unit, layer.moe->router);
+    layer.for_each_linear([&](Linear& linear) { add_linear(unit, linear); });
+    layer.for_each_norm([&](NormWeight& weight) { add_norm(unit, weight); });
   }
   auto& head = add_unit();
   add_norm(head, norm);
-  if (!config.tie_word_embeddings) add_weight(head, lm_head.weight_OI, lm_head.weight_parameter);
+  if (!config.tie_word_embeddings) add_linear(head, lm_head);
   for (auto& unit : units_) {
     unit->share();
     if (weights_) weights_->drop_pages();  // what was read of the files for this rank's part
@@ -216,22 +272,21 @@ std::vector<Parameter*> CausalLm::parameters() const {
   std::vector<Parameter*> all;
   for (const auto& parameter : full_parameters) all.push_back(parameter.get());
   for (const auto& layer : layers)
-    for (const auto& linear : layer.projections)
-      if (linear.lora) {
-        all.push_back(&linear.lora->a_RI);
-        all.push_back(&linear.lora->b_OR);
-      }
+    layer.for_each_linear([&](const Linear& linear) {
+      if (!linear.lora) return;
+      all.push_back(&linear.lora->a_RI);
+      all.push_back(&linear.lora->b_OR);
+    });
   return all;
 }
 
 void CausalLm::for_each_linear(const std::function<void(Linear&)>& visit) {
-  for (auto& layer : layers)
-    for (auto& linear : layer.projections) visit(linear);
+  for (auto& layer : layers) layer.for_each_linear(visit);
 }
 
 void CausalLm::pack() {
   for (auto& layer : layers) {
-    for (auto& linear : layer.projections) linear.pack(precision.compute);
+    layer.for_each_linear([this](Linear& linear) { linear.pack(precision.compute); });
     weights_->drop_pages();
   }
   packed_head_ = std::make_unique<PackedLinear>(head_weight_VE(), precision.compute);
@@ -240,12 +295,15 @@ void CausalLm::pack() {
 
 std::int64_t CausalLm::num_parameters() const {
   std::int64_t total = embedding_VE.numel() + norm.weight_D.numel();
-  if (!config.tie_word_embeddings) total += lm_head.weight_OI.numel();
+  const auto add_linear = [&](const Linear& linear) {
+    total += linear.weight_OI.numel();
+    if (linear.bias_O.defined()) total += linear.bias_O.numel();
+  };
+  if (!config.tie_word_embeddings) add_linear(lm_head);
   for (const auto& layer : layers) {
-    for (const auto& linear : layer.projections) total += linear.weight_OI.numel();
-    for (const auto* weight :
-         {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
-      if (weight->weight_D.defined()) total += weight->weight_D.numel();
+    if (layer.moe) add_linear(layer.moe->router);
+    layer.for_each_linear(add_linear);
+    layer.for_each_norm([&](const NormWeight& weight) { total += weight.weight_D.numel(); });
   }
   return total;
 }
@@ -259,12 +317,32 @@ void CausalLm::embed_backward(const TokenBatch& batch, const at::Tensor& dx_NE) 
 }
 
 RopeTable CausalLm::rope(const TokenBatch& batch) const {
-  return rope_table(batch.positions_N, inverse_frequency);
+  std::vector<LengthSpan> spans;
+  for (std::int64_t sample = 0; sample < batch.samples(); ++sample) {
+    const auto length = batch.segment_starts[sample + 1] - batch.segment_starts[sample];
+    spans.push_back({length, length});
+  }
+  return rope(batch.positions_N, spans);
 }
 
-at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch) {
-  const auto rope = model.rope(batch);
-  const LayerPass pass{rope, batch.segment_starts, {}};
+RopeTable CausalLm::rope(const at::Tensor& positions_N, std::span<const LengthSpan> spans) const {
+  const auto& options = config.rope;
+  if (!options.depends_on_length())
+    return rope_table(positions_N, inverse_frequency, options.attention_factor);
+  std::vector<at::Tensor> cos, sin;
+  std::int64_t row = 0;
+  for (const auto& [rows, length] : spans) {
+    const auto frequency = inverse_frequencies(options, length).to(device);
+    auto table = rope_table(positions_N.slice(0, row, row + rows), frequency, options.attention_factor);
+    cos.push_back(std::move(table.cos_NF));
+    sin.push_back(std::move(table.sin_NF));
+    row += rows;
+  }
+  return {at::cat(cos), at::cat(sin)};
+}
+
+at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch,
+                      const std::function<at::Tensor(std::int64_t, const at::Tensor&)>& run) {
   at::Tensor x_NE;
   {
     const Gathered weights(model.embedding_unit());
@@ -275,9 +353,17 @@ at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch) {
   for (std::int64_t index = 0; index < num_layers; ++index) {
     const Gathered weights(model.layer_unit(index));
     prefetch(index + 1 < num_layers ? model.layer_unit(index + 1) : model.head_unit());
-    x_NE = model.layers[index].forward(model.config, x_NE, pass, nullptr);
+    x_NE = run(index, x_NE);
   }
   return x_NE;
+}
+
+at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch) {
+  const auto rope = model.rope(batch);
+  const LayerPass pass{rope, batch.segment_starts, {}};
+  return run_layers(model, batch, [&](std::int64_t index, const at::Tensor& x_NE) {
+    return model.layers[index].forward(model.config, x_NE, pass, nullptr);
+  });
 }
 
 }  // namespace anneal

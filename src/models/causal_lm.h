@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,8 +55,8 @@ class CausalLm {
   Parameter* embedding_parameter = nullptr;
   std::vector<DecoderLayer> layers;
   NormWeight norm;
-  Linear lm_head;  // weight undefined where the embedding is tied
-  at::Tensor inverse_frequency;
+  Linear lm_head;                // weight undefined where the embedding is tied
+  at::Tensor inverse_frequency;  // of samples up to the length that the model was trained on
 
   // All that is trained, in the order of the model.
   std::vector<std::unique_ptr<Parameter>> full_parameters;  // of --full_ft
@@ -91,13 +92,20 @@ class CausalLm {
   const PackedLinear& packed_head() const { return *packed_head_; }
   bool is_packed() const { return packed_head_ != nullptr; }
 
-  // Every linear layer with a name, the output head excepted.
+  // Every linear layer of the decoder layers that an adapter may go to: all but the routers of experts.
   void for_each_linear(const std::function<void(Linear&)>& visit);
   std::int64_t num_parameters() const;  // of the base model
 
+  // The hidden states that the first layer takes.
   at::Tensor embed(const TokenBatch& batch) const;
   void embed_backward(const TokenBatch& batch, const at::Tensor& dx_NE);
   RopeTable rope(const TokenBatch& batch) const;
+  // The same of rows whose samples are not laid out as in a batch: `rows` of them follow one another in a
+  // sample of `length` tokens.
+  struct LengthSpan {
+    std::int64_t rows, length;
+  };
+  RopeTable rope(const at::Tensor& positions_N, std::span<const LengthSpan> spans) const;
 
   // The dtype that weights have in the folder: what full fine-tuning is saved in.
   at::ScalarType stored_dtype() const { return stored_dtype_; }
@@ -108,8 +116,14 @@ class CausalLm {
   at::Tensor stored_tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
   at::Tensor load_frozen(const std::string& name, const std::vector<std::int64_t>& shape);
   NormWeight load_norm(const std::string& name, std::int64_t width);
-  Linear load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features);
+  Linear load_linear(const std::string& name, std::int64_t out_features, std::int64_t in_features,
+                     bool has_bias = false);
+  AttentionBlock load_attention(const std::string& prefix, std::int64_t index);
+  GatedMlp load_mlp(const std::string& prefix);
+  MoeBlock load_experts(const std::string& prefix);
   DecoderLayer load_layer(std::int64_t index);
+  void train_linear(Linear& linear);
+  void train_norm(NormWeight& norm);
   Parameter* add_parameter(const std::string& name, const at::Tensor& initial, at::ScalarType compute);
 
   std::unique_ptr<SafetensorsFolder> weights_;
@@ -119,7 +133,11 @@ class CausalLm {
   at::ScalarType stored_dtype_ = at::kFloat;
 };
 
-// The hidden states after the last layer, without keeping anything for a backward pass.
+// The hidden states after the last layer. run(index, x_NE) runs a layer; its weights are gathered for it, and
+// those of the next one meanwhile.
+at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch,
+                      const std::function<at::Tensor(std::int64_t, const at::Tensor&)>& run);
+// The same without keeping anything for a backward pass.
 at::Tensor run_layers(const CausalLm& model, const TokenBatch& batch);
 
 }  // namespace anneal

@@ -1,64 +1,34 @@
-// One pre-norm decoder layer: x + attention(norm(x)), then x + gated MLP(norm(x)). Forward and backward.
-// Shapes: N tokens, E hidden size.
+// One pre-norm decoder layer: x + attention(norm(x)), then x + MLP(norm(x)), where the MLP may be a mixture
+// of experts. Forward and backward. Shapes: N tokens, E hidden size.
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <array>
-#include <functional>
+#include <optional>
 
+#include "models/attention_block.h"
+#include "models/gated_mlp.h"
 #include "models/model_config.h"
-#include "nn/attention.h"
-#include "nn/linear.h"
-#include "nn/rms_norm.h"
-#include "nn/rotary.h"
-#include "nn/swiglu.h"
+#include "models/moe_block.h"
+#include "models/norm_weight.h"
 
 namespace anneal {
-
-struct NormWeight {
-  std::string name;     // e.g. "model.layers.0.input_layernorm"
-  at::Tensor weight_D;  // float32; the parameter's value where it is trained
-  Parameter* parameter = nullptr;
-};
-
-struct Normed {
-  at::Tensor y, inverse_rms;  // the latter for backward
-};
-Normed normed(const at::Tensor& x_ND, const NormWeight& norm, double eps);
-
-// What scores are multiplied with before the softmax.
-double attention_scale(const ModelConfig& config);
-
-// Attention in place of that within the batch: rotated queries and keys, and values, to out_NHD.
-using AttentionFunction =
-    std::function<at::Tensor(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD)>;
-
-// What all layers of one pass share.
-struct LayerPass {
-  const RopeTable& rope;
-  SegmentStarts segment_starts;
-  PassContext context;
-  const AttentionFunction* attend = nullptr;  // of generation; nothing is kept then
-};
 
 // What backward needs of a layer, beyond its input. Norms, rotations and the activation are reckoned again.
 struct LayerActivations {
   at::Tensor input_NE;
-  at::Tensor q_NHD, k_NKD, v_NKD;  // before q/k norm where the family has one, else rotated
-  AttentionOutput attended;
+  AttentionActivations attention;
   at::Tensor after_attention_NE;
-  at::Tensor gate_NF, up_NF;
-  std::array<at::Tensor, 7> low_rank;  // by DecoderLayer::Projection
-  bool holds_all() const { return gate_NF.defined(); }
+  MlpActivations mlp;
+  MoeActivations moe;  // in its place, of a layer with experts
+  bool holds_all() const { return after_attention_NE.defined(); }
 };
 
 class DecoderLayer {
  public:
-  enum Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
-
-  std::array<Linear, 7> projections;
   NormWeight input_layernorm, post_attention_layernorm;
-  NormWeight q_norm, k_norm;  // undefined weights where the family has none
+  AttentionBlock attention;
+  GatedMlp mlp;
+  std::optional<MoeBlock> moe;  // in its place
 
   // Fills `keep` with what backward needs, where it is given.
   at::Tensor forward(const ModelConfig& config, const at::Tensor& x_NE, const LayerPass& pass,
@@ -71,8 +41,29 @@ class DecoderLayer {
 
   bool trains_anything() const { return trains_attention() || trains_mlp(); }
 
+  // Every linear layer that adapters may go to: all but the router of experts.
+  template <class Visit>
+  void for_each_linear(const Visit& visit) {
+    attention.for_each_linear(visit);
+    if (!moe) return mlp.for_each_linear(visit);
+    for (auto& expert : moe->experts) expert.for_each_linear(visit);
+  }
+  template <class Visit>
+  void for_each_norm(const Visit& visit) {
+    for (auto* norm : {&attention.q_norm, &attention.k_norm, &input_layernorm, &post_attention_layernorm})
+      if (norm->weight_D.defined()) visit(*norm);
+  }
+  template <class Visit>
+  void for_each_linear(const Visit& visit) const {
+    const_cast<DecoderLayer*>(this)->for_each_linear([&](const Linear& linear) { visit(linear); });
+  }
+  template <class Visit>
+  void for_each_norm(const Visit& visit) const {
+    const_cast<DecoderLayer*>(this)->for_each_norm([&](const NormWeight& norm) { visit(norm); });
+  }
+
  private:
-  bool trains_attention() const;
+  bool trains_attention() const { return input_layernorm.parameter || attention.is_trained(); }
   bool trains_mlp() const;
   void backward_mlp(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
                     const PassContext& context, bool wants_input_gradient) const;

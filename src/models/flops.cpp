@@ -11,13 +11,16 @@ double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool) 
     attended += length * (length + 1) / 2;
   }
   double per_token = 0;
-  for (const auto& layer : model.layers)
-    for (const auto& linear : layer.projections) {
-      const auto weights = static_cast<double>(linear.weight_OI.numel());
-      per_token += (linear.weight_parameter ? 6 : 4) * weights;
+  for (const auto& layer : model.layers) {
+    layer.for_each_linear([&](const Linear& linear) {
+      double operations =
+          (linear.weight_parameter ? 6.0 : 4.0) * static_cast<double>(linear.weight_OI.numel());
       if (linear.lora)
-        per_token += 6.0 * static_cast<double>(linear.lora->a_RI.numel() + linear.lora->b_OR.numel());
-    }
+        operations += 6.0 * static_cast<double>(linear.lora->a_RI.numel() + linear.lora->b_OR.numel());
+      per_token += operations * linear.share_of_tokens;
+    });
+    if (layer.moe) per_token += 4.0 * static_cast<double>(layer.moe->router.weight_OI.numel());
+  }
   const auto& c = model.config;
   // Two products a pair of positions forward, and twice as much backward.
   const double per_pair =

@@ -5,8 +5,10 @@ namespace anneal {
 
 ModelConfig read_llama_config(const Json& config, const std::string& where) {
   auto model = read_shared_keys(config, where);
-  model.head_dim =
-      optional(config, "head_dim", model.hidden_size / model.num_attention_heads, where, ExitCode::kModel);
+  read_head_dim(config, where, model);
+  read_rope(config, where, model);
+  read_attention_bias(config, where, model);
+  model.has_mlp_bias = optional<bool>(config, "mlp_bias", false, where, ExitCode::kModel);
   return model;
 }
 

@@ -7,8 +7,10 @@ namespace anneal {
 ModelConfig read_qwen3_config(const Json& config, const std::string& where) {
   auto model = read_shared_keys(config, where);
   model.head_dim = optional<std::int64_t>(config, "head_dim", 128, where, ExitCode::kModel);
+  read_rope(config, where, model);
   model.has_qk_norm = true;
-  require_value(config, "use_sliding_window", false, where);
+  read_attention_bias(config, where, model);
+  read_window_by_layer(config, where, model);
   return model;
 }
 

@@ -118,7 +118,7 @@ at::Tensor TextEncoder::forward(const Layer& layer, const at::Tensor& x_NE,
   };
   const auto attended_NHD =
       attention(project(layer.query), project(layer.key), project(layer.value), segment_starts,
-                1 / std::sqrt(static_cast<double>(head_dim)), AttentionReach::kAll)
+                1 / std::sqrt(static_cast<double>(head_dim)), kReachesAll)
           .out_NHD;
   // Sums and norms stay in float32: rounding them too would cost bf16 half of its accuracy.
   const auto mixed_NE =

@@ -22,7 +22,7 @@ struct Problem {
   const at::Tensor &out, &log_sum_exp;
   SegmentStarts segment_starts;
   float scale;
-  AttentionReach reach = AttentionReach::kItselfAndEarlier;
+  AttentionReach reach;
   const at::Tensor *d_out = nullptr, *dq = nullptr, *dk = nullptr, *dv = nullptr;
 
   std::int64_t tokens() const { return q.size(0); }
@@ -118,19 +118,21 @@ void forward_task(const Problem& p, const Task& task) {
   }
   for (std::int64_t token = 0; token < task.length; token += task.tile_tokens) {
     const std::int64_t tokens = std::min(task.tile_tokens, task.length - token);
-    const bool causal = p.reach == AttentionReach::kItselfAndEarlier;
-    const std::int64_t key_end = causal ? (token + tokens + kTile - 1) / kTile * kTile : padded;
+    const std::int64_t first = p.reach.first_key(token) / kTile * kTile;
+    const std::int64_t end = (p.reach.key_end(token + tokens - 1, task.length) + kTile - 1) / kTile * kTile;
     gather_queries(p.q.const_data_ptr<T>(), p, task, token, tokens, tile.data());
-    for (std::int64_t key = 0; key < key_end; key += kTile)
+    for (std::int64_t key = first; key < end; key += kTile)
       tile_gemm(kTile, kTile, D, tile.data(), D, keys.data() + key * D, scores.data() + key, padded, false);
     SoftmaxRow rows[kTile];
-    for (std::int64_t row = 0; row < tokens * task.group; ++row)
-      rows[row] =
-          softmax_row(scores.data() + row * padded, causal ? token + row / task.group + 1 : task.length,
-                      key_end, p.scale, weights.data() + row * padded);
-    for (std::int64_t key = 0; key < key_end; key += kTile)
+    for (std::int64_t row = 0; row < tokens * task.group; ++row) {
+      const std::int64_t at = token + row / task.group;
+      rows[row] = softmax_row(scores.data() + row * padded + first, p.reach.first_key(at) - first,
+                              p.reach.key_end(at, task.length) - first, end - first, p.scale,
+                              weights.data() + row * padded + first);
+    }
+    for (std::int64_t key = first; key < end; key += kTile)
       tile_gemm(kTile, D, kTile, weights.data() + key, padded, values.data() + key * D, mixed.data(), D,
-                key > 0);
+                key > first);
     for (std::int64_t row = 0; row < tokens * task.group; ++row) {
       const std::int64_t at = task.start + token + row / task.group,
                          head = task.kv_head * task.group + row % task.group;
@@ -182,18 +184,26 @@ void load_query_tile(const Problem& p, const Task& task, std::int64_t token, Que
 // From the transposed scores [key][query] and the gradients of the weights: weights and gradients of the
 // scores.
 template <class T>
-void score_gradients(const QueryTile<T>& tile, std::int64_t first_key, std::int64_t group, float scale,
-                     const float* scores, const float* d_weights, T* weights, T* d_scores) {
+void score_gradients(const QueryTile<T>& tile, std::int64_t first_key, std::int64_t group,
+                     const AttentionReach& reach, float scale, const float* scores, const float* d_weights,
+                     T* weights, T* d_scores) {
   const auto factor = hn::Set(FloatTag(), scale);
   for (std::int64_t key = 0; key < kTile; ++key) {
     const std::int64_t visible_from =
         std::clamp<std::int64_t>((first_key + key - tile.token) * group, 0, kTile);
+    // A key is seen by `window` tokens, beginning with its own.
+    const std::int64_t window = std::min(reach.window, tile.token + kTile);
+    const std::int64_t visible_end =
+        std::clamp<std::int64_t>((first_key + key - tile.token + window) * group, 0, kTile);
     for (std::int64_t at = 0; at < kTile; at += hn::Lanes(FloatTag())) {
       const auto row = key * kTile + at;
       const auto exponent = hn::Sub(hn::Mul(load(scores + row), factor), load(tile.log_sum_exp + at));
       auto weight = exponential(exponent);
       if (at < visible_from)
         weight = hn::IfThenElseZero(hn::Not(hn::FirstN(FloatTag(), visible_from - at)), weight);
+      if (at + static_cast<std::int64_t>(hn::Lanes(FloatTag())) > visible_end)
+        weight =
+            hn::IfThenElseZero(hn::FirstN(FloatTag(), std::max<std::int64_t>(visible_end - at, 0)), weight);
       store(weight, weights + row);
       store(hn::Mul(hn::Mul(weight, hn::Sub(load(d_weights + row), load(tile.dot + at))), factor),
             d_scores + row);
@@ -224,19 +234,20 @@ void backward_task(const Problem& p, const Task& task) {
 
   for (std::int64_t token = 0; token < task.length; token += task.tile_tokens) {
     load_query_tile(p, task, token, tile);
-    for (std::int64_t key = 0; key < token + tile.tokens; key += kTile) {
+    const std::int64_t first = p.reach.first_key(token) / kTile * kTile;
+    for (std::int64_t key = first; key < token + tile.tokens; key += kTile) {
       tile_gemm(kTile, kTile, D, k.data() + key * D, D, tile.q_transposed.data(), scores.data(), kTile,
                 false);
       tile_gemm(kTile, kTile, D, v.data() + key * D, D, tile.d_out_transposed.data(), d_weights.data(), kTile,
                 false);
-      score_gradients(tile, key, task.group, p.scale, scores.data(), d_weights.data(), weights.data(),
-                      d_scores.data());
+      score_gradients(tile, key, task.group, p.reach, p.scale, scores.data(), d_weights.data(),
+                      weights.data(), d_scores.data());
       pack(d_scores.data(), kTile, kTile, d_scores_packed.data());
       tile_gemm(kTile, D, kTile, weights.data(), kTile, tile.d_out_packed.data(), dv.data() + key * D, D,
                 true);
       tile_gemm(kTile, D, kTile, d_scores.data(), kTile, tile.q_packed.data(), dk.data() + key * D, D, true);
       tile_gemm(D, kTile, kTile, k_transposed.data() + key, padded, d_scores_packed.data(), dq.data(), kTile,
-                key > 0);
+                key > first);
     }
     for (std::int64_t row = 0; row < tile.tokens * task.group; ++row) {
       const std::int64_t at = task.start + token + row / task.group,
@@ -296,7 +307,7 @@ bool has_fused_attention(at::ScalarType type) {
 }
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                          SegmentStarts segment_starts, double scale, AttentionReach reach) {
+                          SegmentStarts segment_starts, double scale, const AttentionReach& reach) {
   if (takes_device_attention(q_NHD, k_NKD))
     return device_attention.forward(q_NHD, k_NKD, v_NKD, segment_starts, scale, reach);
   if (!takes_fused_path(q_NHD, k_NKD))
@@ -315,11 +326,11 @@ AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, cons
 AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
                                       const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                                       const AttentionOutput& forward, SegmentStarts segment_starts,
-                                      double scale) {
+                                      double scale, const AttentionReach& reach) {
   if (takes_device_attention(q_NHD, k_NKD))
-    return device_attention.backward(d_out_NHD, q_NHD, k_NKD, v_NKD, forward, segment_starts, scale);
+    return device_attention.backward(d_out_NHD, q_NHD, k_NKD, v_NKD, forward, segment_starts, scale, reach);
   if (!takes_fused_path(q_NHD, k_NKD))
-    return plain::attention_backward(d_out_NHD, q_NHD, k_NKD, v_NKD, forward, segment_starts, scale);
+    return plain::attention_backward(d_out_NHD, q_NHD, k_NKD, v_NKD, forward, segment_starts, scale, reach);
   AttentionGradients gradients{at::empty_like(q_NHD), at::empty_like(k_NKD), at::empty_like(v_NKD)};
   const Problem problem{q_NHD,
                         k_NKD,
@@ -328,7 +339,7 @@ AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Ten
                         forward.log_sum_exp_HN,
                         segment_starts,
                         static_cast<float>(scale),
-                        AttentionReach::kItselfAndEarlier,
+                        reach,
                         &d_out_NHD,
                         &gradients.dq_NHD,
                         &gradients.dk_NKD,

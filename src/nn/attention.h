@@ -4,7 +4,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 namespace anneal {
@@ -12,8 +14,21 @@ namespace anneal {
 // segment_starts has one entry more than there are segments; the last is N.
 using SegmentStarts = std::span<const std::int64_t>;
 
-// Which tokens of its segment a token attends to. Backward is causal only.
-enum class AttentionReach { kItselfAndEarlier, kAll };
+// Which tokens of its segment a token attends to: the `window` tokens that end with itself, or all of them.
+// Backward is causal only.
+struct AttentionReach {
+  static constexpr std::int64_t kNoWindow = std::numeric_limits<std::int64_t>::max();
+  std::int64_t window = kNoWindow;
+  bool is_causal = true;
+
+  std::int64_t first_key(std::int64_t token) const {
+    return is_causal ? std::max<std::int64_t>(0, token - window + 1) : 0;
+  }
+  std::int64_t key_end(std::int64_t token, std::int64_t length) const {
+    return is_causal ? token + 1 : length;
+  }
+};
+inline constexpr AttentionReach kReachesAll{.is_causal = false};
 
 struct AttentionOutput {
   at::Tensor out_NHD;         // dtype of q
@@ -21,8 +36,7 @@ struct AttentionOutput {
 };
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                          SegmentStarts segment_starts, double scale,
-                          AttentionReach reach = AttentionReach::kItselfAndEarlier);
+                          SegmentStarts segment_starts, double scale, const AttentionReach& reach = {});
 
 struct AttentionGradients {
   at::Tensor dq_NHD, dk_NKD, dv_NKD;
@@ -31,16 +45,15 @@ struct AttentionGradients {
 AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
                                       const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                                       const AttentionOutput& forward, SegmentStarts segment_starts,
-                                      double scale);
+                                      double scale, const AttentionReach& reach = {});
 
 namespace plain {
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                          SegmentStarts segment_starts, double scale,
-                          AttentionReach reach = AttentionReach::kItselfAndEarlier);
+                          SegmentStarts segment_starts, double scale, const AttentionReach& reach = {});
 AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
                                       const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                                       const AttentionOutput& forward, SegmentStarts segment_starts,
-                                      double scale);
+                                      double scale, const AttentionReach& reach = {});
 }  // namespace plain
 
 // Attention of GPUs, from the object that is loaded where there is one: used for the tensors of its device

@@ -21,10 +21,12 @@ at::Tensor heads_first(const at::Tensor& x_NHD, std::int64_t begin, std::int64_t
 }
 
 at::Tensor masked_scores(const at::Tensor& q_HTD, const at::Tensor& k_HTD, double scale,
-                         AttentionReach reach) {
+                         const AttentionReach& reach) {
   const auto scores = at::bmm(q_HTD, k_HTD.transpose(1, 2)) * scale;
-  if (reach == AttentionReach::kAll) return scores;
-  const auto hidden = at::ones({scores.size(1), scores.size(2)}, scores.options().dtype(at::kBool)).triu(1);
+  if (!reach.is_causal) return scores;
+  const auto all = at::ones({scores.size(1), scores.size(2)}, scores.options().dtype(at::kBool));
+  auto hidden = all.triu(1);
+  if (reach.window < scores.size(2)) hidden.logical_or_(all.tril(-reach.window));
   return scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
 }
 
@@ -39,7 +41,7 @@ at::Tensor sum_groups(const at::Tensor& x_HTD, std::int64_t kv_heads) {
 }  // namespace
 
 AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
-                          SegmentStarts segment_starts, double scale, AttentionReach reach) {
+                          SegmentStarts segment_starts, double scale, const AttentionReach& reach) {
   const auto group = q_NHD.size(1) / k_NKD.size(1);
   AttentionOutput output{at::empty_like(q_NHD),
                          at::empty({q_NHD.size(1), q_NHD.size(0)}, q_NHD.options().dtype(at::kFloat))};
@@ -59,7 +61,7 @@ AttentionOutput attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, cons
 AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Tensor& q_NHD,
                                       const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                                       const AttentionOutput& forward, SegmentStarts segment_starts,
-                                      double scale) {
+                                      double scale, const AttentionReach& reach) {
   const auto kv_heads = k_NKD.size(1), group = q_NHD.size(1) / kv_heads;
   AttentionGradients gradients{at::empty_like(q_NHD), at::empty_like(k_NKD), at::empty_like(v_NKD)};
   for (std::size_t segment = 0; segment + 1 < segment_starts.size(); ++segment) {
@@ -67,7 +69,7 @@ AttentionGradients attention_backward(const at::Tensor& d_out_NHD, const at::Ten
     const auto q = heads_first(q_NHD, begin, end, 1), k = heads_first(k_NKD, begin, end, group);
     const auto v = heads_first(v_NKD, begin, end, group), d_out = heads_first(d_out_NHD, begin, end, 1);
     const auto log_sum_exp = forward.log_sum_exp_HN.slice(1, begin, end).unsqueeze(-1);
-    const auto weights = at::exp(masked_scores(q, k, scale, AttentionReach::kItselfAndEarlier) - log_sum_exp);
+    const auto weights = at::exp(masked_scores(q, k, scale, reach) - log_sum_exp);
     const auto d_weights = at::bmm(d_out, v.transpose(1, 2));
     const auto dot = (weights * d_weights).sum(-1, true);
     const auto d_scores = weights * (d_weights - dot) * scale;

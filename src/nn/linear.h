@@ -28,9 +28,10 @@ struct PassContext {
 
 class Linear {
  public:
-  std::string name;      // the module path of Hugging Face, e.g. "model.layers.0.self_attn.q_proj"
-  at::Tensor weight_OI;  // in the dtype that it is held in; may differ from the compute dtype
-  at::Tensor bias_O;     // undefined where there is none
+  std::string name;            // the module path of Hugging Face, e.g. "model.layers.0.self_attn.q_proj"
+  at::Tensor weight_OI;        // in the dtype that it is held in; may differ from the compute dtype
+  at::Tensor bias_O;           // in the compute dtype; undefined where there is none
+  double share_of_tokens = 1;  // that go through it, on average; less than all for an expert's
   Parameter* weight_parameter = nullptr;  // set where the weight itself is trained; not owned
   Parameter* bias_parameter = nullptr;
   std::unique_ptr<Lora> lora;

@@ -20,6 +20,7 @@ struct PagedProblem {
   const KvBlockShape& shape;
   std::int64_t layer;
   float scale;
+  AttentionReach reach;
 
   std::int64_t heads() const { return q.size(1); }
   std::int64_t group() const { return heads() / shape.kv_heads; }
@@ -56,8 +57,9 @@ template <class T>
 void paged_task(const PagedProblem& p, const PagedTask& task) {
   const std::int64_t D = p.shape.head_dim, inner = p.shape.padded_head_dim(), group = p.group();
   const std::int64_t rows = task.tokens * group, past = task.sequence->past + task.token;
-  const std::int64_t blocks = (past + task.tokens + kBlockTokens - 1) / kBlockTokens,
-                     keys = blocks * kBlockTokens;
+  const std::int64_t first = p.reach.first_key(past) / kBlockTokens,
+                     end = (past + task.tokens + kBlockTokens - 1) / kBlockTokens;
+  const std::int64_t hidden = first * kBlockTokens, keys = (end - first) * kBlockTokens;
   // A single token is the common case; all others take whole tiles, so that few products are compiled.
   const std::int64_t tile_rows = task.tokens == 1 ? group : kTile;
   thread_local std::vector<T> queries, weights;
@@ -71,18 +73,20 @@ void paged_task(const PagedProblem& p, const PagedTask& task) {
                ((task.sequence->first_row + task.token) * p.heads() + task.kv_head * group) * D;
   for (std::int64_t row = 0; row < rows; ++row)
     std::copy_n(q + (row / group * p.heads() + row % group) * D, D, queries.data() + row * inner);
-  for (std::int64_t block = 0; block < blocks; ++block)
+  for (std::int64_t block = first; block < end; ++block)
     tile_gemm(tile_rows, kBlockTokens, inner, queries.data(), inner,
               block_part<T>(task.sequence->blocks[block], p.shape, p.layer, task.kv_head, false),
-              scores.data() + block * kBlockTokens, keys, false);
+              scores.data() + block * kBlockTokens - hidden, keys, false);
   SoftmaxRow softmax[kTile];
-  for (std::int64_t row = 0; row < rows; ++row)
-    softmax[row] = softmax_row(scores.data() + row * keys, past + row / group + 1, keys, p.scale,
-                               weights.data() + row * keys);
-  for (std::int64_t block = 0; block < blocks; ++block)
-    tile_gemm(tile_rows, D, kBlockTokens, weights.data() + block * kBlockTokens, keys,
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t token = past + row / group;
+    softmax[row] = softmax_row(scores.data() + row * keys, p.reach.first_key(token) - hidden,
+                               token + 1 - hidden, keys, p.scale, weights.data() + row * keys);
+  }
+  for (std::int64_t block = first; block < end; ++block)
+    tile_gemm(tile_rows, D, kBlockTokens, weights.data() + block * kBlockTokens - hidden, keys,
               block_part<T>(task.sequence->blocks[block], p.shape, p.layer, task.kv_head, true), mixed.data(),
-              D, block > 0);
+              D, block > first);
   T* out = p.out.mutable_data_ptr<T>() +
            ((task.sequence->first_row + task.token) * p.heads() + task.kv_head * group) * D;
   for (std::int64_t row = 0; row < rows; ++row)
@@ -150,11 +154,11 @@ std::vector<PagedTask> paged_tasks(std::span<const PagedSequence> sequences, con
 
 at::Tensor paged_attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                            std::span<const PagedSequence> sequences, const KvBlockShape& shape,
-                           std::int64_t layer, double scale) {
+                           std::int64_t layer, double scale, const AttentionReach& reach) {
   TORCH_CHECK(q_NHD.size(1) / shape.kv_heads <= kTile, "at most ", kTile, " query heads share a key");
   store_keys_and_values(k_NKD, v_NKD, sequences, shape, layer);
   const auto out_NHD = at::empty_like(q_NHD);
-  const PagedProblem problem{q_NHD, out_NHD, shape, layer, static_cast<float>(scale)};
+  const PagedProblem problem{q_NHD, out_NHD, shape, layer, static_cast<float>(scale), reach};
   const auto tasks = paged_tasks(sequences, problem);
   // Tasks differ in size by the length of their sequence: each thread takes the next one.
   std::atomic<std::size_t> next = 0;

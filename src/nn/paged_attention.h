@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "nn/attention.h"
+
 namespace anneal {
 
 inline constexpr std::int64_t kBlockTokens = 32;
@@ -33,9 +35,10 @@ struct PagedSequence {
   std::span<const at::Tensor> blocks;
 };
 
-// Stores the new keys and values, then attends: each token to itself and all before it. Returns out_NHD.
+// Stores the new keys and values, then attends: each token to itself and those before it, within the window
+// of `reach`. Returns out_NHD.
 at::Tensor paged_attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD, const at::Tensor& v_NKD,
                            std::span<const PagedSequence> sequences, const KvBlockShape& shape,
-                           std::int64_t layer, double scale);
+                           std::int64_t layer, double scale, const AttentionReach& reach = {});
 
 }  // namespace anneal

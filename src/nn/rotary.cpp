@@ -2,13 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/pow.h>
-#include <ATen/ops/reciprocal.h>
-#include <ATen/ops/where.h>
-
-#include <numbers>
 
 #include "nn/element_type.h"
 #include "nn/plain_forms.h"
@@ -54,7 +48,8 @@ void rotate_rows(const RotateRows& r, std::int64_t begin, std::int64_t end) {
     T* x = r.x_NHD.mutable_data_ptr<T>();
     const float* cos = r.table.cos_NF.const_data_ptr<float>();
     const float* sin = r.table.sin_NF.const_data_ptr<float>();
-    const std::int64_t heads = r.x_NHD.size(1), width = r.x_NHD.size(2), half = width / 2;
+    const std::int64_t heads = r.x_NHD.size(1), width = r.x_NHD.size(2);
+    const std::int64_t half = r.table.cos_NF.size(1);
     for (std::int64_t token = begin; token < end; ++token)
       for (std::int64_t head = 0; head < heads; ++head)
         rotate_head(x + (token * heads + head) * width, cos + token * half, sin + token * half, half,
@@ -71,31 +66,12 @@ namespace {
 
 HWY_EXPORT(rotate_rows);
 
-// Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, those between interpolated.
-at::Tensor scale_as_llama3(const at::Tensor& frequency_F, const RopeScaling& scaling) {
-  const double low_wavelength = scaling.original_max_position_embeddings / scaling.low_frequency_factor;
-  const double high_wavelength = scaling.original_max_position_embeddings / scaling.high_frequency_factor;
-  const auto wavelength = at::reciprocal(frequency_F) * (2 * std::numbers::pi);
-  const auto stretched = at::where(wavelength.gt(low_wavelength), frequency_F / scaling.factor, frequency_F);
-  const auto smooth =
-      (at::reciprocal(wavelength) * scaling.original_max_position_embeddings - scaling.low_frequency_factor) /
-      (scaling.high_frequency_factor - scaling.low_frequency_factor);
-  const auto between = (1 - smooth) * stretched / scaling.factor + smooth * stretched;
-  const auto is_between = wavelength.ge(high_wavelength).logical_and(wavelength.le(low_wavelength));
-  return at::where(is_between, between, stretched);
-}
-
 }  // namespace
 
-at::Tensor rope_frequencies(std::int64_t head_dim, double theta, const RopeScaling& scaling) {
-  const auto exponent = at::arange(0, head_dim, 2, at::kFloat) / static_cast<double>(head_dim);
-  const auto frequency = at::reciprocal(at::pow(theta, exponent));
-  return scaling.kind == "llama3" ? scale_as_llama3(frequency, scaling) : frequency;
-}
-
-RopeTable rope_table(const at::Tensor& positions_N, const at::Tensor& inverse_frequency_F) {
-  const auto angle = positions_N.to(at::kFloat).unsqueeze(1) * inverse_frequency_F.unsqueeze(0);
-  return {angle.cos(), angle.sin()};
+RopeTable rope_table(const at::Tensor& positions_N, const at::Tensor& inverse_frequency_F,
+                     double attention_factor) {
+  const auto angle_NF = positions_N.to(at::kFloat).unsqueeze(1) * inverse_frequency_F.unsqueeze(0);
+  return {angle_NF.cos().mul_(attention_factor), angle_NF.sin().mul_(attention_factor)};
 }
 
 void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation) {
@@ -109,10 +85,11 @@ void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation) {
 namespace plain {
 
 void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation) {
-  const auto halves = x_NHD.to(at::kFloat).chunk(2, -1);
+  auto rotated_NHR = x_NHD.slice(-1, 0, 2 * table.cos_NF.size(1));
+  const auto halves = rotated_NHR.to(at::kFloat).chunk(2, -1);
   const auto cos = table.cos_NF.unsqueeze(1);
   const auto sin = rotation == Rotation::kInverse ? -table.sin_NF.unsqueeze(1) : table.sin_NF.unsqueeze(1);
-  x_NHD.copy_(at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1));
+  rotated_NHR.copy_(at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1));
 }
 
 }  // namespace plain

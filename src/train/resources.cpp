@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <map>
 #include <new>
 #include <string_view>
 
@@ -23,15 +24,27 @@ constexpr double kUsableShare = 0.7;  // of the free memory; the rest is for tem
 
 std::int64_t element_bytes(const CausalLm& model) { return model.precision.compute == at::kBFloat16 ? 2 : 4; }
 
+// The inputs of norms and of attention, and what the MLP or the experts of a token hold.
+std::int64_t kept_values_per_token(const ModelConfig& c, const DecoderLayer& layer) {
+  std::int64_t values = 2 * c.hidden_size + 2 * c.q_width() + 2 * c.kv_width();
+  if (layer.moe)
+    values += layer.moe->experts_per_token * (2 * c.experts->intermediate_size + c.hidden_size);
+  else
+    values += 2 * c.intermediate_size;
+  double ranks = 0;
+  layer.for_each_linear([&](const Linear& linear) {
+    if (linear.lora) ranks += linear.share_of_tokens * static_cast<double>(linear.lora->a_RI.shape[0]);
+  });
+  return values + static_cast<std::int64_t>(ranks);
+}
+
 }  // namespace
 
 std::int64_t kept_bytes_per_token(const CausalLm& model) {
-  const auto& c = model.config;
-  const auto q_width = c.num_attention_heads * c.head_dim, kv_width = c.num_key_value_heads * c.head_dim;
-  std::int64_t values = 2 * c.hidden_size + 2 * q_width + 2 * kv_width + 2 * c.intermediate_size;
-  for (const auto& linear : model.layers.front().projections)
-    if (linear.lora) values += linear.lora->a_RI.shape[0];
-  return values * element_bytes(model) + c.num_attention_heads * 4;
+  std::int64_t most = 0;
+  for (const auto& layer : model.layers)
+    most = std::max(most, kept_values_per_token(model.config, layer) * element_bytes(model));
+  return most + model.config.num_attention_heads * 4;
 }
 
 std::int64_t recomputed_bytes_per_token(const CausalLm& model) {
@@ -43,22 +56,27 @@ double measured_gemm_flops_per_second(const CausalLm& model) {
   constexpr int kRepeats = 5;
   const c10::InferenceMode no_autograd;
   double flops = 0, seconds = 0;
-  for (const auto& linear : model.layers.front().projections) {
-    const auto options = at::TensorOptions(model.device).dtype(model.precision.compute);
-    const auto x = at::zeros({kRows, linear.in_features()}, options);
-    const auto weight = at::zeros(linear.weight_OI.sizes(), options);
-    synchronize(model.device);
-    double fastest = std::numeric_limits<double>::infinity();  // a limit is what the machine can do
-    for (int repeat = 0; repeat < kRepeats; ++repeat) {
-      const auto start = std::chrono::steady_clock::now();
-      at::linear(x, weight);
+  std::map<std::vector<std::int64_t>, double> seconds_of;  // by shape: experts are many, and alike
+  model.layers.front().for_each_linear([&](const Linear& linear) {
+    const auto shape = linear.weight_OI.sizes().vec();
+    if (seconds_of.count(shape) == 0) {
+      const auto options = at::TensorOptions(model.device).dtype(model.precision.compute);
+      const auto x = at::zeros({kRows, linear.in_features()}, options);
+      const auto weight = at::zeros(shape, options);
       synchronize(model.device);
-      fastest =
-          std::min(fastest, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      double fastest = std::numeric_limits<double>::infinity();  // a limit is what the machine can do
+      for (int repeat = 0; repeat < kRepeats; ++repeat) {
+        const auto start = std::chrono::steady_clock::now();
+        at::linear(x, weight);
+        synchronize(model.device);
+        fastest = std::min(fastest,
+                           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      }
+      seconds_of[shape] = fastest;
     }
-    seconds += fastest;
+    seconds += seconds_of[shape];
     flops += 2.0 * kRows * static_cast<double>(linear.weight_OI.numel());
-  }
+  });
   return flops / seconds;
 }
 

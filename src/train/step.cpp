@@ -34,29 +34,6 @@ void with_gradients(std::initializer_list<ShardedUnit*> units, const Work& work)
     if (unit) unit->close_gradients();
 }
 
-// The layers' activations that backward needs are left in `activations`.
-at::Tensor forward(CausalLm& model, const TokenBatch& batch, const LayerPass& pass, std::int64_t kept_layers,
-                   std::int64_t lowest, std::vector<LayerActivations>& activations) {
-  enter_phase("forward");
-  const auto num_layers = static_cast<std::int64_t>(model.layers.size());
-  at::Tensor x_NE;
-  {
-    const Gathered weights(model.embedding_unit());
-    prefetch(model.layer_unit(0));
-    x_NE = model.embed(batch);
-  }
-  for (std::int64_t index = 0; index < num_layers; ++index) {
-    const Gathered weights(model.layer_unit(index));
-    prefetch(index + 1 < num_layers ? model.layer_unit(index + 1) : model.head_unit());
-    const bool keeps = index >= num_layers - kept_layers && index >= lowest;
-    const auto out_NE =
-        model.layers[index].forward(model.config, x_NE, pass, keeps ? &activations[index] : nullptr);
-    if (!keeps && index >= lowest) activations[index].input_NE = x_NE;
-    x_NE = out_NE;
-  }
-  return x_NE;
-}
-
 double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& row_keys,
                    std::int64_t kept_layers, double gradient_scale) {
   const auto num_layers = static_cast<std::int64_t>(model.layers.size());
@@ -64,7 +41,12 @@ double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& r
   const LayerPass pass{rope, batch.segment_starts, {row_keys}};
   const auto lowest = lowest_trained_layer(model);
   std::vector<LayerActivations> activations(num_layers);
-  auto x_NE = forward(model, batch, pass, kept_layers, lowest, activations);
+  enter_phase("forward");
+  auto x_NE = run_layers(model, batch, [&](std::int64_t index, const at::Tensor& in_NE) {
+    const bool keeps = index >= num_layers - kept_layers && index >= lowest;
+    if (!keeps && index >= lowest) activations[index].input_NE = in_NE;
+    return model.layers[index].forward(model.config, in_NE, pass, keeps ? &activations[index] : nullptr);
+  });
 
   enter_phase("backward");
   HeadResult head;

@@ -61,7 +61,7 @@ TEST(CausalLm, HoldsWeightsInTheDtypeAskedFor) {
     write_tiny_model(folder.path(), tiny_config(), stored);
     const CausalLm model(folder.path(), {at::kFloat, base});
     EXPECT_EQ(model.norm.weight_D.scalar_type(), at::kFloat);
-    return model.layers[0].projections[0].weight_OI.scalar_type();
+    return model.layers[0].attention.inputs[0].weight_OI.scalar_type();
   };
   EXPECT_EQ(held(at::kBFloat16, std::nullopt), at::kBFloat16);
   EXPECT_EQ(held(at::kFloat, std::nullopt), at::kFloat);

@@ -37,12 +37,12 @@ const Json kLlama3 = {{"rope_type", "llama3"},
                       {"original_max_position_embeddings", 8192}};
 
 void expect_llama3(const ModelConfig& model) {
-  EXPECT_EQ(model.rope_theta, 500000.0);
-  EXPECT_EQ(model.rope_scaling.kind, "llama3");
-  EXPECT_EQ(model.rope_scaling.factor, 32);
-  EXPECT_EQ(model.rope_scaling.low_frequency_factor, 1);
-  EXPECT_EQ(model.rope_scaling.high_frequency_factor, 4);
-  EXPECT_EQ(model.rope_scaling.original_max_position_embeddings, 8192);
+  EXPECT_EQ(model.rope.theta, 500000.0);
+  EXPECT_EQ(model.rope.kind, "llama3");
+  EXPECT_EQ(model.rope.factor, 32);
+  EXPECT_EQ(model.rope.low_frequency_factor, 1);
+  EXPECT_EQ(model.rope.high_frequency_factor, 4);
+  EXPECT_EQ(model.rope.original_max_position_embeddings, 8192);
 }
 
 // Oracle: the values of the file.
@@ -56,10 +56,10 @@ TEST(ModelConfig, ReadsALlamaConfig) {
   EXPECT_EQ(model.num_attention_heads, 4);
   EXPECT_EQ(model.num_key_value_heads, 2);
   EXPECT_EQ(model.head_dim, 8);
-  EXPECT_EQ(model.max_position_embeddings, 128);
+  EXPECT_EQ(model.rope.max_position_embeddings, 128);
   EXPECT_EQ(model.rms_norm_eps, 1e-5);
-  EXPECT_EQ(model.rope_theta, 10000);
-  EXPECT_EQ(model.rope_scaling.kind, "default");
+  EXPECT_EQ(model.rope.theta, 10000);
+  EXPECT_EQ(model.rope.kind, "default");
   EXPECT_FALSE(model.tie_word_embeddings);
   EXPECT_FALSE(model.has_qk_norm);
 }
@@ -70,7 +70,7 @@ TEST(ModelConfig, FallsBackAsTransformersDoes) {
   EXPECT_EQ(read(without("head_dim")).head_dim, 6);
   EXPECT_EQ(read(with("head_dim", nullptr)).head_dim, 6);
   EXPECT_EQ(read(without("rms_norm_eps")).rms_norm_eps, 1e-6);
-  EXPECT_EQ(read(without("rope_theta")).rope_theta, 10000);
+  EXPECT_EQ(read(without("rope_theta")).rope.theta, 10000);
   EXPECT_FALSE(read(without("tie_word_embeddings")).tie_word_embeddings);
   Json qwen = tiny_config("Qwen3ForCausalLM");
   EXPECT_TRUE(read(qwen).has_qk_norm);
@@ -96,8 +96,8 @@ TEST(ModelConfig, ReadsBothStylesOfRope) {
   expect_llama3(read(version5));
 
   const Json plain = {{"rope_type", "default"}, {"rope_theta", 250.0}};
-  EXPECT_EQ(read(with("rope_parameters", plain)).rope_theta, 250);
-  EXPECT_EQ(read(with("rope_scaling", nullptr)).rope_scaling.kind, "default");
+  EXPECT_EQ(read(with("rope_parameters", plain)).rope.theta, 250);
+  EXPECT_EQ(read(with("rope_scaling", nullptr)).rope.kind, "default");
 }
 
 // Oracle: the text of the error.

@@ -56,23 +56,23 @@ struct Result {
 using Attention = decltype(&attention);
 using Backward = decltype(&attention_backward);
 
-Result run(const Inputs& in, SegmentStarts starts, Attention forward, Backward backward) {
-  const auto output = forward(in.q, in.k, in.v, starts, in.scale, AttentionReach::kItselfAndEarlier);
-  const auto gradients = backward(in.d_out, in.q, in.k, in.v, output, starts, in.scale);
+Result run(const Inputs& in, SegmentStarts starts, Attention forward, Backward backward,
+           const AttentionReach& reach = {}) {
+  const auto output = forward(in.q, in.k, in.v, starts, in.scale, reach);
+  const auto gradients = backward(in.d_out, in.q, in.k, in.v, output, starts, in.scale, reach);
   return {output.out_NHD, output.log_sum_exp_HN, gradients.dq_NHD, gradients.dk_NKD, gradients.dv_NKD};
 }
 
 // Softmax attention of the textbook in float64, all segments at once under one mask; gradients by autograd.
-Result by_definition(const Inputs& in, SegmentStarts starts,
-                     AttentionReach reach = AttentionReach::kItselfAndEarlier) {
+Result by_definition(const Inputs& in, SegmentStarts starts, const AttentionReach& reach = {}) {
   const auto tokens = in.q.size(0), group = in.q.size(1) / in.k.size(1);
   auto visible = at::zeros({tokens, tokens}, at::kBool);
   for (std::size_t segment = 0; segment + 1 < starts.size(); ++segment) {
     const auto begin = starts[segment], length = starts[segment + 1] - begin;
-    const auto all = at::ones({length, length}, at::kBool);
-    visible.slice(0, begin, begin + length)
-        .slice(1, begin, begin + length)
-        .copy_(reach == AttentionReach::kAll ? all : all.tril());
+    auto seen = at::ones({length, length}, at::kBool);
+    if (reach.is_causal) seen = seen.tril();
+    if (reach.window < length) seen = seen.triu(1 - reach.window);
+    visible.slice(0, begin, begin + length).slice(1, begin, begin + length).copy_(seen);
   }
   auto q = in_double(in.q).clone(), k = in_double(in.k).clone(), v = in_double(in.v).clone();
   for (auto* leaf : {&q, &k, &v}) leaf->set_requires_grad(true);
@@ -122,11 +122,27 @@ TEST(Attention, OfAllTokensEqualsTheDefinition) {
     for (const auto& c : cases(type))
       for (const auto forward : {attention, plain::attention}) {
         const Inputs in(c, kStarts.back());
-        const auto actual = forward(in.q, in.k, in.v, kStarts, in.scale, AttentionReach::kAll);
-        const auto wanted = by_definition(in, kStarts, AttentionReach::kAll);
+        const auto actual = forward(in.q, in.k, in.v, kStarts, in.scale, kReachesAll);
+        const auto wanted = by_definition(in, kStarts, kReachesAll);
         EXPECT_LT(relative_error(actual.out_NHD, wanted.out), type == at::kFloat ? kFloat32 : kBf16Output)
             << text_of(c);
         EXPECT_LT(relative_error(actual.log_sum_exp_HN, wanted.log_sum_exp), kFloat32) << text_of(c);
+      }
+}
+
+// Oracle: the definition; windows within a tile, of whole tiles, and longer than most segments.
+TEST(Attention, WithAWindowEqualsTheDefinition) {
+  for (const auto type : {at::kFloat, at::kBFloat16})
+    for (const auto& c : cases(type))
+      for (const std::int64_t window : {1, 7, 64, 100}) {
+        const Inputs in(c, kStarts.back());
+        const AttentionReach reach{window};
+        const auto wanted = by_definition(in, kStarts, reach);
+        const auto name = text_of(c) + ", window " + std::to_string(window);
+        expect_close(run(in, kStarts, attention, attention_backward, reach), wanted, type, name);
+        if (type == at::kFloat)
+          expect_close(run(in, kStarts, plain::attention, plain::attention_backward, reach), wanted, type,
+                       name);
       }
 }
 

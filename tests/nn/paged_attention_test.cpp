@@ -13,6 +13,7 @@ namespace anneal {
 namespace {
 
 constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16};
+constexpr AttentionReach kReaches[] = {{}, {1}, {13}, {40}};  // within a block, and across some
 double bound(at::ScalarType type) { return type == at::kFloat ? 5e-6 : 1e-2; }
 
 // Sequences with blocks of their own.
@@ -49,35 +50,39 @@ TEST(PagedAttention, OnePassEqualsPlainAttention) {
         const std::vector<PagedSequence> sequences{
             {0, 70, 0, cache.blocks[0]}, {70, 1, 0, cache.blocks[1]}, {71, 32, 0, cache.blocks[2]}};
         const std::vector<std::int64_t> starts{0, 70, 71, 103};
-        const auto expected = plain::attention(in.q, in.k, in.v, starts, 0.3).out_NHD;
-        for (const std::int64_t layer : {1, 0}) {
-          const auto out = paged_attention(in.q, in.k, in.v, sequences, shape, layer, 0.3);
-          EXPECT_LT(relative_error(out, expected), bound(type)) << target << " head size " << dim;
+        for (const auto& reach : kReaches) {
+          const auto expected = plain::attention(in.q, in.k, in.v, starts, 0.3, reach).out_NHD;
+          for (const std::int64_t layer : {1, 0}) {
+            const auto out = paged_attention(in.q, in.k, in.v, sequences, shape, layer, 0.3, reach);
+            EXPECT_LT(relative_error(out, expected), bound(type))
+                << target << " head size " << dim << " window " << reach.window;
+          }
         }
       }
   });
 }
 
 TEST(PagedAttention, PassesOfAnySizeGiveTheSameBits) {
-  for (const auto type : kTypes) {
-    const std::int64_t length = 100;
-    const Inputs in(length, 4, 2, 16, type);
-    const KvBlockShape shape{1, 2, 16, type};
-    const Cache whole(shape, {length});
-    const std::vector<PagedSequence> at_once{{0, length, 0, whole.blocks[0]}};
-    const auto expected = paged_attention(in.q, in.k, in.v, at_once, shape, 0, 0.25);
-    const Cache cut(shape, {length});
-    std::vector<at::Tensor> parts;
-    const std::vector<std::int64_t> cuts{0, 40, 41, 42, 75, 100};
-    for (std::size_t index = 0; index + 1 < cuts.size(); ++index) {
-      const auto part = [&](const at::Tensor& all) {
-        return all.slice(0, cuts[index], cuts[index + 1]).contiguous();
-      };
-      const std::vector<PagedSequence> one{{0, cuts[index + 1] - cuts[index], cuts[index], cut.blocks[0]}};
-      parts.push_back(paged_attention(part(in.q), part(in.k), part(in.v), one, shape, 0, 0.25));
+  for (const auto type : kTypes)
+    for (const auto& reach : kReaches) {
+      const std::int64_t length = 100;
+      const Inputs in(length, 4, 2, 16, type);
+      const KvBlockShape shape{1, 2, 16, type};
+      const Cache whole(shape, {length});
+      const std::vector<PagedSequence> at_once{{0, length, 0, whole.blocks[0]}};
+      const auto expected = paged_attention(in.q, in.k, in.v, at_once, shape, 0, 0.25, reach);
+      const Cache cut(shape, {length});
+      std::vector<at::Tensor> parts;
+      const std::vector<std::int64_t> cuts{0, 40, 41, 42, 75, 100};
+      for (std::size_t index = 0; index + 1 < cuts.size(); ++index) {
+        const auto part = [&](const at::Tensor& all) {
+          return all.slice(0, cuts[index], cuts[index + 1]).contiguous();
+        };
+        const std::vector<PagedSequence> one{{0, cuts[index + 1] - cuts[index], cuts[index], cut.blocks[0]}};
+        parts.push_back(paged_attention(part(in.q), part(in.k), part(in.v), one, shape, 0, 0.25, reach));
+      }
+      EXPECT_TRUE(at::equal(at::cat(parts), expected)) << reach.window;
     }
-    EXPECT_TRUE(at::equal(at::cat(parts), expected));
-  }
 }
 
 }  // namespace

@@ -8,17 +8,17 @@
 #include <numbers>
 #include <vector>
 
+#include "nn/rope_parameters.h"
 #include "tests/support/tensors.h"
 
 namespace anneal {
 namespace {
 
-constexpr double kRoundingFloat32 = 5e-7;   // two products and a sum, relative to values below 1
-constexpr double kFrequencyFloat32 = 1e-6;  // relative; a power, a reciprocal and some products in float32
+constexpr double kRoundingFloat32 = 5e-7;  // two products and a sum, relative to values below 1
 constexpr std::int64_t kHeadDims[] = {2, 8, 24, 64, 128, 200};  // halves with and without a partial vector
 
 RopeTable table_for(std::int64_t tokens, std::int64_t head_dim) {
-  return rope_table(at::arange(tokens, at::kLong) * 3, rope_frequencies(head_dim, 10'000, {}));
+  return rope_table(at::arange(tokens, at::kLong) * 3, inverse_frequencies({.rotary_dim = head_dim}, 0));
 }
 
 // The rotation of pairs (i, i + F), one element at a time, in float64.
@@ -83,51 +83,6 @@ TEST(Rotary, InverseUndoesAndTransposes) {
     apply_rope(forward, table, Rotation::kInverse);
     EXPECT_LT(relative_error(forward, x), 2 * kRoundingFloat32) << head_dim;
   }
-}
-
-// Oracle: theta^(-2i/D) in float64.
-TEST(Rotary, FrequenciesFallGeometrically) {
-  const auto frequency = rope_frequencies(64, 500'000, {});
-  ASSERT_EQ(frequency.numel(), 32);
-  EXPECT_EQ(frequency.scalar_type(), at::kFloat);
-  for (std::int64_t i = 0; i < 32; ++i) {
-    const double wanted = std::pow(500'000, -2.0 * static_cast<double>(i) / 64);
-    EXPECT_NEAR(frequency[i].item<double>() / wanted, 1, kFrequencyFloat32);
-  }
-}
-
-// Oracle: Llama 3.1's rule on one frequency, in float64.
-TEST(Rotary, Llama3ScalingFollowsItsRule) {
-  const RopeScaling scaling{"llama3", 8, 1, 4, 8192};
-  const auto frequency = rope_frequencies(128, 500'000, scaling);
-  int kept = 0, stretched = 0, between = 0;
-  for (std::int64_t i = 0; i < 64; ++i) {
-    const double unscaled = std::pow(500'000, -2.0 * static_cast<double>(i) / 128);
-    const double wavelength = 2 * std::numbers::pi / unscaled;
-    double wanted = unscaled;
-    if (wavelength > 8192.0 / 1) {
-      wanted = unscaled / 8;
-      ++stretched;
-    } else if (wavelength >= 8192.0 / 4) {
-      const double smooth = (8192 / wavelength - 1) / (4 - 1);
-      wanted = (1 - smooth) * unscaled / 8 + smooth * unscaled;
-      ++between;
-    } else {
-      ++kept;
-    }
-    EXPECT_NEAR(frequency[i].item<double>() / wanted, 1, 3 * kFrequencyFloat32) << i;
-  }
-  EXPECT_TRUE(kept > 0 && stretched > 0 && between > 0);
-}
-
-// Oracle: hand numbers for Llama 3.2's scaling: 2 pi / frequency is 4000 between the bounds 2048 and 8192, so
-// that smooth = (8192 / 4000 - 1) / 3 and the frequency is (1 - smooth) / 32 + smooth of itself.
-TEST(Rotary, Llama3ScalingHandNumber) {
-  const double theta =
-      std::pow(4000 / (2 * std::numbers::pi), 2);  // element 1 of a head of 4 has theta^(-1/2)
-  const auto frequency = rope_frequencies(4, theta, {"llama3", 32, 1, 4, 8192});
-  EXPECT_EQ(frequency[0].item<float>(), 1);
-  EXPECT_NEAR(frequency[1].item<double>() * 4000 / (2 * std::numbers::pi), 0.3696667, 1e-5);
 }
 
 // Oracle: hand numbers; a quarter turn takes (1, 0) to (0, 1), and position 0 changes nothing.

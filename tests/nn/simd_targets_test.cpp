@@ -9,6 +9,7 @@
 #include "nn/attention.h"
 #include "nn/cross_entropy.h"
 #include "nn/rms_norm.h"
+#include "nn/rope_parameters.h"
 #include "nn/rotary.h"
 #include "nn/swiglu.h"
 #include "tests/support/simd_targets.h"
@@ -46,7 +47,8 @@ TEST(SimdTargets, RotationAndActivationEqualThePlainForm) {
   for_each_simd_target([](const char* target) {
     for (const auto type : kTypes) {
       auto x = random_tensor({6, 2, 24}, 1, type);
-      const auto table = rope_table(at::tensor({0, 1, 2, 3, 4, 5}), rope_frequencies(24, 10'000, {}));
+      const auto table =
+          rope_table(at::tensor({0, 1, 2, 3, 4, 5}), inverse_frequencies({.rotary_dim = 24}, 0));
       auto rotated = x.clone();
       plain::apply_rope(rotated, table, Rotation::kForward);
       apply_rope(x, table, Rotation::kForward);

@@ -33,7 +33,7 @@ def test_sharded_folder_gives_the_same_logits(tiny, samples: list[dict], tmp_pat
     assert torch.equal(first, probe(tmp_path, model=parts, samples=samples)["logits"])
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen3"])
+@pytest.mark.parametrize("name", tiny_models.NAMES)
 def test_adapter_logits_equal_peft(name: str, tiny, samples: list[dict], tmp_path: Path):
     folder, adapter = tiny(name)
     reference = adapter_check.load(folder, adapter).model
@@ -42,7 +42,7 @@ def test_adapter_logits_equal_peft(name: str, tiny, samples: list[dict], tmp_pat
     assert adapter_check.adapter_is_live(reference, torch.tensor(samples[0]["ids"])) > 1e-2
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen3"])
+@pytest.mark.parametrize("name", tiny_models.SOME)
 def test_bf16_error_is_at_most_that_of_transformers(name: str, tiny, samples: list[dict], tmp_path: Path):
     folder, _ = tiny(name, dtype=torch.bfloat16)
     exact = _all_logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), samples)

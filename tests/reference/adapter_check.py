@@ -49,8 +49,17 @@ def adapter_is_live(model: PeftModel, ids: torch.Tensor) -> float:
             return (adapted - model(input_ids=ids[None]).logits).abs().max().item()
 
 
+def forget_lengths(model: torch.nn.Module) -> None:
+    """Ropes that depend on the length remember the longest sample; the oracle is a fresh model for each."""
+    for module in model.modules():
+        if hasattr(module, "max_seq_len_cached"):
+            module.max_seq_len_cached = module.original_max_seq_len
+            module.inv_freq = module.original_inv_freq.clone()
+
+
 def logits(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """[n] token ids -> [n, vocab] float32."""
+    forget_lengths(model)
     with torch.no_grad():
         return model(input_ids=ids[None], use_cache=False).logits[0].float()
 

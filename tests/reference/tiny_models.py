@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 _LLAMA3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -29,29 +29,68 @@ _CORPUS = [
     )
 ]
 
-# name -> (family, options of its config)
+# family: the model_type of transformers -> what its tiny models have beside SHAPE
+_LLAMA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {"rms_norm_eps": 1e-5, "attention_bias": False, "mlp_bias": False},
+    "mistral": {"rms_norm_eps": 1e-5, "sliding_window": 20},
+    "mixtral": {"rms_norm_eps": 1e-5, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "phi3": {"rms_norm_eps": 1e-5, "sliding_window": 47},
+    "qwen2": {},
+    "qwen3": {"head_dim": 32, "rms_norm_eps": 1e-6},
+    "qwen3_moe": {"head_dim": 32, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 48, "norm_topk_prob": True},
+}
+TARGETS = {
+    "mixtral": ["q_proj", "k_proj", "v_proj", "o_proj", "w1", "w2", "w3"],
+    "phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],
+}
+
+
+def _rope(kind: str, **parameters: Any) -> dict[str, Any]:
+    return {"rope_scaling": {"rope_type": kind} | parameters}
+
+
+# name -> (family, options of its config). Scaled ropes have original lengths far below those of the samples.
 NAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {"tie_word_embeddings": True}),
     "llama-untied": ("llama", {"tie_word_embeddings": False, "rope_theta": 500000.0}),
     "llama-rope3": (
         "llama",
-        {
-            "tie_word_embeddings": True,
-            "rope_theta": 500000.0,
-            # An original length this short puts wavelengths into all three bands of the scaling.
-            "rope_scaling": {
-                "rope_type": "llama3",
-                "factor": 8.0,
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 64,
-            },
-        },
+        {"tie_word_embeddings": True, "rope_theta": 500000.0}
+        # An original length this short puts wavelengths into all three bands of the scaling.
+        | _rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64),
     ),
     "llama-mha": ("llama", {"tie_word_embeddings": False, "num_key_value_heads": 4}),
+    "llama-bias": ("llama", {"attention_bias": True, "mlp_bias": True}),
+    "llama-linear": ("llama", _rope("linear", factor=4.0)),
+    "llama-dynamic": ("llama", {"max_position_embeddings": 50} | _rope("dynamic", factor=4.0)),
+    "mistral": ("mistral", {}),
+    "mistral-full": ("mistral", {"sliding_window": None, "head_dim": 32}),
+    "mixtral": ("mixtral", {}),
+    "phi3": ("phi3", {}),
+    "phi3-partial": ("phi3", {"sliding_window": None, "partial_rotary_factor": 0.75}),
+    "phi3-long": (
+        "phi3",
+        {"original_max_position_embeddings": 48, "sliding_window": None}
+        | _rope("longrope", short_factor=[1 + 0.05 * i for i in range(8)], long_factor=[1.5 + i for i in range(8)]),
+    ),
+    "qwen2": ("qwen2", {"tie_word_embeddings": True}),
+    "qwen2-window": ("qwen2", {"use_sliding_window": True, "sliding_window": 30, "max_window_layers": 1}),
     "qwen3": ("qwen3", {"tie_word_embeddings": True}),
     "qwen3-untied": ("qwen3", {"tie_word_embeddings": False}),
+    "qwen3-yarn": ("qwen3", {"attention_bias": True} | _rope("yarn", factor=4.0, original_max_position_embeddings=40)),
+    "qwen3-moe": ("qwen3_moe", {}),
+    "qwen3-moe-dense": ("qwen3_moe", {"norm_topk_prob": False, "decoder_sparse_step": 2}),
 }
+# One of each family, for tests that need not see every option.
+SOME = ["llama", "mistral", "mixtral", "phi3-long", "qwen2", "qwen3", "qwen3-moe"]
+
+
+def targets_of(name: str) -> list[str]:
+    """Every linear layer that an adapter of this model can go to and that PEFT reads."""
+    if name == "qwen3-moe-dense":  # PEFT cannot tell its dense layers from its experts
+        return ["q_proj", "k_proj", "v_proj", "o_proj"]
+    return TARGETS.get(NAMES[name][0], _LLAMA_TARGETS)
 
 
 def make_tokenizer(family: str) -> PreTrainedTokenizerFast:
@@ -65,7 +104,7 @@ def make_tokenizer(family: str) -> PreTrainedTokenizerFast:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    if family == "qwen3":
+    if family.startswith("qwen"):
         tokenizer.normalizer = normalizers.NFC()
     specials = ["<|bos|>", "<|eos|>", "<|pad|>"]
     trainer = trainers.BpeTrainer(
@@ -109,22 +148,19 @@ def make_model(family: str, options: dict[str, Any], seed: int = 1) -> torch.nn.
         "eos_token_id": 1,
         "pad_token_id": 2,
     }
-    if family == "qwen3":
-        shape |= {"head_dim": 32, "rms_norm_eps": 1e-6}
-        made = Qwen3ForCausalLM(Qwen3Config(**(shape | options)))
-    else:
-        shape |= {"rms_norm_eps": 1e-5, "attention_bias": False, "mlp_bias": False}
-        made = LlamaForCausalLM(LlamaConfig(**(shape | options)))
+    made = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **(shape | FAMILIES[family] | options)))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            if parameter.dim() == 1:
+            if name.endswith("bias"):
+                parameter.copy_(0.5 * noise)
+            elif parameter.dim() == 1:
                 parameter.copy_(1.0 + 0.2 * noise)
             elif "embed_tokens" in name or "lm_head" in name:
                 parameter.copy_(noise * 3.0 / math.sqrt(parameter.shape[1]))
             else:
-                parameter.copy_(noise * 1.5 / math.sqrt(parameter.shape[1]))
+                parameter.copy_(noise * 1.5 / math.sqrt(parameter.shape[-1]))
     return made.eval()
 
 

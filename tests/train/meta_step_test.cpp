@@ -195,14 +195,15 @@ TEST(MetaStep, ATensorLeftOnTheProcessorIsSeen) {
   };
   EXPECT_TRUE(left_behind([&](CausalLm& m) { m.inverse_frequency = on_host(m.inverse_frequency); }));
   EXPECT_TRUE(left_behind([&](CausalLm& m) { m.norm.weight_D = on_host(m.norm.weight_D); }));
-  EXPECT_TRUE(
-      left_behind([&](CausalLm& m) { m.layers[3].q_norm.weight_D = on_host(m.layers[3].q_norm.weight_D); }));
   EXPECT_TRUE(left_behind([&](CausalLm& m) {
-    auto& weight = m.layers[5].projections[DecoderLayer::kUp].weight_OI;
+    m.layers[3].attention.q_norm.weight_D = on_host(m.layers[3].attention.q_norm.weight_D);
+  }));
+  EXPECT_TRUE(left_behind([&](CausalLm& m) {
+    auto& weight = m.layers[5].mlp.inputs[1].weight_OI;
     weight = on_host(weight);
   }));
   EXPECT_TRUE(left_behind([&](CausalLm& m) {
-    auto& compute = m.layers[5].projections[DecoderLayer::kUp].lora->b_OR.compute;
+    auto& compute = m.layers[5].mlp.inputs[1].lora->b_OR.compute;
     compute = on_host(compute);
   }));
   EXPECT_FALSE(left_behind([](CausalLm&) {}));
