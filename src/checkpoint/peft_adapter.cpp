@@ -75,6 +75,18 @@ std::vector<std::string> targets_of(const Json& config, const std::string& where
   return required<std::vector<std::string>>(config, "target_modules", where, ExitCode::kModel);
 }
 
+// PEFT makes one adapter of the gate and up of an expert, of twice the rank, and takes neither dropout nor
+// rsLoRA there. What is written scales the same.
+LoraShape as_peft_reads_it(LoraShape shape, const std::vector<NamedValue>& adapter) {
+  if (std::none_of(adapter.begin(), adapter.end(),
+                   [](const auto& value) { return value.name.find(".experts.") != std::string::npos; }))
+    return shape;
+  shape.dropout = 0;
+  if (shape.use_rslora) shape.alpha *= std::sqrt(static_cast<double>(shape.rank));
+  shape.use_rslora = false;
+  return shape;
+}
+
 }  // namespace
 
 void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape& shape,
@@ -85,6 +97,7 @@ void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape&
   write_safetensors(weights, tensors);
   require_on_disk(weights, tensors);
 
+  const auto said = as_peft_reads_it(shape, adapter);
   const OrderedJson config = {
       {"alpha_pattern", json_of(shape.alpha_pattern)},
       {"auto_mapping", nullptr},
@@ -97,8 +110,8 @@ void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape&
       {"layers_pattern", nullptr},
       {"layers_to_transform", nullptr},
       {"loftq_config", OrderedJson::object()},
-      {"lora_alpha", json_number(shape.alpha)},
-      {"lora_dropout", shape.dropout},
+      {"lora_alpha", json_number(said.alpha)},
+      {"lora_dropout", said.dropout},
       {"megatron_config", nullptr},
       {"megatron_core", "megatron.core"},
       {"modules_to_save", nullptr},
@@ -109,7 +122,7 @@ void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape&
       {"target_modules", target_modules(shape)},
       {"task_type", "CAUSAL_LM"},
       {"use_dora", false},
-      {"use_rslora", shape.use_rslora},
+      {"use_rslora", said.use_rslora},
   };
   write_file_atomically(folder / "adapter_config.json", config.dump(2) + "\n");
 }

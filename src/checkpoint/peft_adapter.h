@@ -7,8 +7,10 @@
 
 namespace anneal {
 
-// Writes adapter_config.json and adapter_model.safetensors, and reads it again. Throws UserError(kNumerical)
-// where a value is not finite, UserError(kResources) where the disk holds something else.
+// Writes adapter_config.json and adapter_model.safetensors, and reads it again. An adapter of experts has the
+// keys of transformers 4, one expert each, and says what PEFT takes there: no dropout, no rsLoRA. Throws
+// UserError(kNumerical) where a value is not finite, UserError(kResources) where the disk holds something
+// else.
 void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape& shape,
                         const std::string& base_model, const std::filesystem::path& folder);
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/folder_manifest.h"
 #include "checkpoint/run_record.h"
@@ -47,11 +48,7 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-std::string owner_text() {
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  return std::string("host ") + host + ", process " + std::to_string(::getpid());
-}
+std::string owner_text() { return "host " + host_name() + ", process " + std::to_string(::getpid()); }
 
 }  // namespace
 

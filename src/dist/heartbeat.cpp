@@ -110,7 +110,7 @@ struct Heartbeat::Shared {
       const auto now = current_activity();
       if (now.changes != before.changes) since = Clock::now();
       before = now;
-      const auto limit = limits.standstill * (now.step > 1 ? 1 : 4);
+      const auto limit = limits.standstill * (now.step > 1 ? 1 : kStartFactor);
       if (Clock::now() - since > limit)
         end_process(fmt::format("rank {} has made no progress for {} s: it stands in {}", rank, limit.count(),
                                 activity_text(now)));

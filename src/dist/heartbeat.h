@@ -9,9 +9,12 @@
 
 namespace anneal {
 
+// Until the first step is done everything takes longer: how many times as long may it?
+inline constexpr int kStartFactor = 4;
+
 struct HeartbeatLimits {
   std::chrono::seconds silence;     // of another rank
-  std::chrono::seconds standstill;  // of this one; four times as long before the first step
+  std::chrono::seconds standstill;  // of this one; kStartFactor times as long before the first step
 };
 
 class Heartbeat {

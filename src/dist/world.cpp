@@ -16,8 +16,11 @@
 
 #include "base/activity.h"
 #include "base/error.h"
+#include "base/exception_text.h"
 #include "base/json.h"
+#include "base/machine.h"
 #include "dist/heartbeat.h"
+#include "launch/environment.h"
 
 namespace anneal {
 namespace {
@@ -30,16 +33,15 @@ const char* variable(const char* name) {
   return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
-int number(const char* name, int minimum) {
+// launch/given_rank has looked at all of them but at what a port may be.
+int number(const char* name) {
   const char* text = variable(name);
   int value = -1;
-  if (text != nullptr) {
-    const auto result = std::from_chars(text, text + std::strlen(text), value);
-    if (result.ec == std::errc() && *result.ptr == '\0' && value >= minimum) return value;
-  }
-  fail(ExitCode::kUsage,
-       text == nullptr ? "is not set, though RANK and WORLD_SIZE are" : "is no whole number", name,
-       "set RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT as torchrun does, or none of them");
+  if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
+  if (value < 0)
+    fail(ExitCode::kUsage, text == nullptr ? "is not set" : "is no whole number", name,
+         "start the processes by one launcher, as torchrun or srun");
+  return value;
 }
 
 // The address of this machine that packets to `host` leave from.
@@ -77,22 +79,17 @@ StorePtr open_store(const RankEnvironment& environment, std::chrono::seconds tim
   try {
     return c10::make_intrusive<c10d::TCPStore>(environment.master_addr, options);
   } catch (const std::exception& error) {
-    const std::string text = error.what();
-    const auto first_line = text.substr(0, text.find('\n'));
     fail(ExitCode::kDistributed,
-         options.isServer ? "rank 0 cannot open the port: " + first_line
-                          : fmt::format("rank {} does not reach rank 0: {}", environment.rank, first_line),
-         environment.master_addr + ":" + std::to_string(environment.master_port),
+         options.isServer
+             ? "rank 0 cannot open the port: " + first_line(error)
+             : fmt::format("rank {} does not reach rank 0: {}", environment.rank, first_line(error)),
+         environment.meeting_point(),
          options.isServer ? "give another --master_port (MASTER_PORT)"
                           : "check that rank 0 is running, and the network between the machines");
   }
 }
 
-std::string whereabouts() {
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  return std::string(host) + " process " + std::to_string(::getpid());
-}
+std::string whereabouts() { return host_name() + " process " + std::to_string(::getpid()); }
 
 // Whether the key is there before the deadline.
 bool appears(c10d::Store& store, const std::string& key, std::chrono::steady_clock::time_point deadline) {
@@ -114,8 +111,7 @@ std::string key_of(const char* what, int rank) { return std::string(what) + "/" 
   fail(ExitCode::kDistributed,
        fmt::format("of {} ranks these have not come within {} s: {}", environment.size, timeout.count(),
                    missing),
-       environment.master_addr + ":" + std::to_string(environment.master_port),
-       "look at their own messages; --rendezvous_timeout gives them longer");
+       environment.meeting_point(), "look at their own messages; --rendezvous_timeout gives them longer");
 }
 
 // What every rank has said of itself, by rank.
@@ -155,25 +151,35 @@ void require_equal(const std::vector<Json>& all) {
          "give all machines the same program, model, data and flags");
 }
 
+ProcessGroup make_group(const StorePtr& store, const char* name, const RankEnvironment& environment,
+                        std::chrono::seconds timeout) {
+  auto gloo = c10d::ProcessGroupGloo::Options::create(timeout);
+  const char* interface = variable("GLOO_SOCKET_IFNAME");
+  gloo->devices.push_back(interface != nullptr
+                              ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                              : c10d::ProcessGroupGloo::createDeviceForHostname(
+                                    address_towards(environment.master_addr, environment.master_port)));
+  return ProcessGroup(
+      c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>(name, store),
+                                                  environment.rank, environment.size, gloo),
+      environment.rank, environment.size);
+}
+
 }  // namespace
 
+std::string RankEnvironment::meeting_point() const { return master_addr + ":" + std::to_string(master_port); }
+
 std::optional<RankEnvironment> rank_environment() {
-  if (variable("RANK") == nullptr && variable("WORLD_SIZE") == nullptr) return std::nullopt;
+  if (variable(kWorldSize) == nullptr || number(kWorldSize) == 1) return std::nullopt;
   RankEnvironment environment;
-  environment.rank = number("RANK", 0);
-  environment.size = number("WORLD_SIZE", 1);
-  if (environment.rank >= environment.size)
-    fail(ExitCode::kUsage, fmt::format("{} is not below WORLD_SIZE, {}", environment.rank, environment.size),
-         "RANK", "ranks are counted from 0");
-  if (environment.size == 1) return std::nullopt;
-  environment.local_rank = variable("LOCAL_RANK") ? number("LOCAL_RANK", 0) : environment.rank;
-  environment.local_size = variable("LOCAL_WORLD_SIZE") ? number("LOCAL_WORLD_SIZE", 1) : environment.size;
-  if (variable("MASTER_ADDR") == nullptr) number("MASTER_ADDR", 0);  // says that it is missing
-  environment.master_addr = variable("MASTER_ADDR");
-  environment.master_port = number("MASTER_PORT", 1);
+  environment.rank = number(kRank);
+  environment.size = number(kWorldSize);
+  environment.local_rank = variable(kLocalRank) ? number(kLocalRank) : environment.rank;
+  environment.local_size = variable(kLocalWorldSize) ? number(kLocalWorldSize) : environment.size;
   const auto text = [](const char* name) { return std::string(variable(name) ? variable(name) : ""); };
-  environment.token =
-      text("ANNEAL_RUN_TOKEN") + text("TORCHELASTIC_RUN_ID") + text("TORCHELASTIC_RESTART_COUNT");
+  environment.master_addr = text(kMasterAddr);
+  environment.master_port = number(kMasterPort);
+  environment.token = text(kRunToken) + text("TORCHELASTIC_RUN_ID") + text("TORCHELASTIC_RESTART_COUNT");
   environment.store_is_elsewhere = text("TORCHELASTIC_USE_AGENT_STORE") == "True";
   return environment;
 }
@@ -204,21 +210,9 @@ World::World(const RankEnvironment& environment, const DistOptions& options,
   try {
     require_equal(
         meet(*meeting_->store, environment, timeout, {{"identity", names}, {"where", whereabouts()}}));
-    const auto make_group = [&](const char* name) {
-      auto gloo =
-          c10d::ProcessGroupGloo::Options::create(std::chrono::seconds(4 * options.collective_timeout));
-      const char* interface = variable("GLOO_SOCKET_IFNAME");
-      gloo->devices.push_back(interface != nullptr
-                                  ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
-                                  : c10d::ProcessGroupGloo::createDeviceForHostname(
-                                        address_towards(environment.master_addr, environment.master_port)));
-      return ProcessGroup(c10::make_intrusive<c10d::ProcessGroupGloo>(
-                              c10::make_intrusive<c10d::PrefixStore>(name, meeting_->store), environment.rank,
-                              environment.size, gloo),
-                          environment.rank, environment.size);
-    };
-    group_ = make_group("training");
-    saving_group_ = make_group("saving");
+    const auto collective_timeout = kStartFactor * std::chrono::seconds(options.collective_timeout);
+    group_ = make_group(meeting_->store, "training", environment, collective_timeout);
+    saving_group_ = make_group(meeting_->store, "saving", environment, collective_timeout);
     meeting_->heartbeat =
         std::make_unique<Heartbeat>(own_connection(), environment.rank, environment.size,
                                     HeartbeatLimits{std::chrono::seconds(options.heartbeat_timeout),
@@ -226,9 +220,8 @@ World::World(const RankEnvironment& environment, const DistOptions& options,
   } catch (const UserError&) {
     throw;
   } catch (const std::exception& error) {
-    const std::string text = error.what();
-    fail(ExitCode::kDistributed, "the ranks cannot be connected: " + text.substr(0, text.find('\n')),
-         environment.master_addr + ":" + std::to_string(environment.master_port),
+    fail(ExitCode::kDistributed, "the ranks cannot be connected: " + first_line(error),
+         environment.meeting_point(),
          "check the network between the machines, and GLOO_SOCKET_IFNAME where it is set");
   }
 }

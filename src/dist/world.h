@@ -15,17 +15,18 @@ class Store;
 
 namespace anneal {
 
-// What RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT say, as torchrun sets
-// them.
+// What the variables of launch/environment.h say.
 struct RankEnvironment {
   int rank = 0, size = 1, local_rank = 0, local_size = 1;
   std::string master_addr;
   int master_port = 0;
   std::string token;                // equal on all ranks of one start
   bool store_is_elsewhere = false;  // the launcher keeps the store: rank 0 must not open the port
+
+  std::string meeting_point() const;  // address and port
 };
 
-// Nothing where this process is alone. Throws UserError(kUsage) for variables that are incomplete or wrong.
+// Nothing where this process is alone. Throws UserError(kUsage) for what is no number.
 std::optional<RankEnvironment> rank_environment();
 
 class World {

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <optional>
 
+#include "base/exception_text.h"
 #include "device/cuda_object.h"
 #include "engine/selftest_collectives.h"
 #include "engine/selftest_model.h"
@@ -21,8 +22,8 @@
 #include "nn/cross_entropy.h"
 #include "nn/dropout.h"
 #include "nn/plain_forms.h"
-#include "nn/rope_parameters.h"
 #include "nn/rms_norm.h"
+#include "nn/rope_parameters.h"
 #include "nn/rotary.h"
 #include "nn/swiglu.h"
 #include "train/adamw.h"
@@ -204,7 +205,7 @@ std::vector<SelfCheckResult> run_checks(const std::vector<SelfCheck>& checks) {
 std::string describe(const SelfCheckResult& result) {
   const auto text = result.problem.empty()
                         ? fmt::format("error {:.1e}, at most {:.0e} is right", result.error, result.bound)
-                        : result.problem.substr(0, result.problem.find('\n'));
+                        : first_line(result.problem);
   return fmt::format("{} {}: {}", result.passed() ? "ok    " : "FAILED", result.name, text);
 }
 

@@ -97,8 +97,8 @@ std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& re
     load_peft_adapter(model, *shape, folder);
     log.say(fmt::format("adapter from {}: rank {}, alpha {}", folder.string(), shape->rank, shape->alpha));
   } else {
-    shape = LoraShape{lora.lora_rank, lora.lora_alpha, lora.lora_dropout, lora.targets(),
-                      lora.allow_missing_targets};
+    shape = LoraShape{lora.lora_rank, lora.lora_alpha, lora.lora_dropout,
+                      resolved_targets(model.config, lora.targets()), lora.allow_missing_targets};
     std::string hits;
     for (const auto& [target, modules] : add_lora(model, *shape, request.train.seed))
       hits += fmt::format("{}{} {}", hits.empty() ? "" : ", ", target, modules);

@@ -8,12 +8,11 @@
 #include "base/options.h"
 #include "checkpoint/run_record.h"
 #include "formats/safetensors.h"
+#include "train/resources.h"
 
 namespace anneal {
 namespace {
 
-constexpr double kUsableShare = 0.7;           // of the free memory
-constexpr double kBytesOfATrainedWeight = 16;  // float32: itself, its gradient, two moments
 constexpr double kBytesOfAStoredWeight = 2;
 
 std::string program_id() {

@@ -36,22 +36,25 @@ Batches batches_of(std::vector<std::size_t> order, const std::vector<SampleView>
   return batches;
 }
 
-void score_batch(const CausalLm& model, const std::vector<SampleView>& samples,
-                 const std::vector<std::size_t>& chosen, std::vector<SampleScore>& scores) {
+// In the order of `chosen`.
+std::vector<SampleScore> score_batch(const CausalLm& model, const std::vector<SampleView>& samples,
+                                     const std::vector<std::size_t>& chosen) {
   std::vector<SampleView> views;
   for (const auto sample : chosen) views.push_back(samples[sample]);
   const auto batch = make_token_batch(views, model.device);
   const auto hidden_NE = run_layers(model, batch);
   const Gathered weights(model.head_unit()), tied(model.tied_head_unit());
   const auto head = language_head(model, hidden_NE, batch, std::nullopt);
+  std::vector<SampleScore> scores(chosen.size());
   for (std::size_t segment = 0; segment < chosen.size(); ++segment) {
-    auto& score = scores[chosen[segment]];
+    auto& score = scores[segment];
     for (auto row = batch.row_of_segment[segment]; row < batch.row_of_segment[segment + 1]; ++row) {
       score.nll += head.losses_M[row].nll;
       score.exact = score.exact && head.losses_M[row].target_is_argmax;
       ++score.tokens;
     }
   }
+  return scores;
 }
 
 // Gives every rank the scores of all; each sample was scored by one.
@@ -87,14 +90,15 @@ std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<
     rounds = std::max(rounds, batches.back().size());
   }
   std::vector<SampleScore> scores(samples.size());
-  std::vector<SampleScore> uncounted(samples.size());
   std::int64_t done = 0;
   for (std::size_t round = 0; round < rounds; ++round) {
     const auto& own = batches[group.rank()];
-    if (round < own.size())
-      score_batch(model, samples, own[round], scores);
-    else if (model.is_shared())  // to take part in the gathering of weights
-      score_batch(model, samples, {batches[0].back().back()}, uncounted);
+    if (round < own.size()) {
+      const auto found = score_batch(model, samples, own[round]);
+      for (std::size_t at = 0; at < found.size(); ++at) scores[own[round][at]] = found[at];
+    } else if (model.is_shared()) {  // to take part in the gathering of weights
+      score_batch(model, samples, {batches[0].back().back()});
+    }
     for (const auto& of_rank : batches)
       if (round < of_rank.size()) done += static_cast<std::int64_t>(of_rank[round].size());
     progress(done);

@@ -78,6 +78,9 @@ void read_rope_kind(const Json& config, const Json& rope, const std::string& whe
 }  // namespace
 
 void read_rope(const Json& config, const std::string& where, ModelConfig& model, bool takes_partial) {
+  if (model.head_dim <= 0 || model.head_dim % 2 != 0)
+    fail(ExitCode::kModel, "head_dim is " + std::to_string(model.head_dim), where,
+         "use a model whose head size is even");
   const Json rope = rope_object(config);
   auto& read = model.rope;
   read.theta = take(rope, "rope_theta", take(config, "rope_theta", read.theta, where), where);
@@ -153,9 +156,14 @@ void read_window_by_layer(const Json& config, const std::string& where, ModelCon
   const auto all = model.reach;
   read_window(config, where, model);
   const auto types = take(config, "layer_types", std::vector<std::string>(), where);
+  if (!types.empty() && static_cast<std::int64_t>(types.size()) != model.num_hidden_layers)
+    fail(ExitCode::kModel,
+         "\"layer_types\" names " + std::to_string(types.size()) + " of " +
+             std::to_string(model.num_hidden_layers) + " layers",
+         where, "use a complete, unmodified config.json");
   const auto first = take<std::int64_t>(config, "max_window_layers", 28, where);
   for (std::int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
-    const bool slides = types.empty() ? layer >= first : types.at(layer) == "sliding_attention";
+    const bool slides = types.empty() ? layer >= first : types[layer] == "sliding_attention";
     if (!slides) model.reach[layer] = all[layer];
   }
 }
@@ -202,9 +210,6 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
     if (architecture != family.architecture) continue;
     auto model = family.read(config, where);
     model.architecture = architecture;
-    if (model.head_dim <= 0 || model.head_dim % 2 != 0)
-      fail(ExitCode::kModel, "head_dim is " + std::to_string(model.head_dim), where,
-           "use a model whose head size is even");
     require_experts(model, where);
     return model;
   }

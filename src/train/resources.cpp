@@ -20,7 +20,6 @@ namespace anneal {
 namespace {
 
 constexpr std::int64_t kPreferredTokens = 8192;  // GEMMs gain nothing from more rows
-constexpr double kUsableShare = 0.7;  // of the free memory; the rest is for temporaries and the page cache
 
 std::int64_t element_bytes(const CausalLm& model) { return model.precision.compute == at::kBFloat16 ? 2 : 4; }
 
@@ -91,7 +90,6 @@ bool is_out_of_memory(const std::exception& error) {
 }
 
 std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::int64_t longest) {
-  constexpr std::int64_t kFloatsOfATrainedWeight = 4;  // itself, its gradient, two moments
   std::int64_t trained = 0;
   for (const auto* parameter : model.parameters()) trained += parameter->numel();
   const auto tokens = std::max(plan.micro_batch_tokens, longest);
@@ -102,7 +100,7 @@ std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::in
       "base weights {}, trained weights with gradients and optimizer {}, activations of {} tokens {}; "
       "free {}",
       byte_size_text(model.num_parameters() * element_bytes(model)),
-      byte_size_text(trained * kFloatsOfATrainedWeight * 4), tokens, byte_size_text(activations),
+      byte_size_text(trained * kBytesOfATrainedWeight), tokens, byte_size_text(activations),
       byte_size_text(free_bytes(model.device)));
 }
 

@@ -9,6 +9,11 @@
 
 namespace anneal {
 
+// Of the free memory; the rest is for temporaries and the page cache.
+inline constexpr double kUsableShare = 0.7;
+// In float32: itself, its gradient, two moments.
+inline constexpr std::int64_t kBytesOfATrainedWeight = 16;
+
 // Bytes that one token's activations take in one layer that keeps them, and in one that recomputes.
 std::int64_t kept_bytes_per_token(const CausalLm& model);
 std::int64_t recomputed_bytes_per_token(const CausalLm& model);

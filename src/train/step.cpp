@@ -115,6 +115,7 @@ StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, 
   for (const auto& sample : pool) {
     lengths.push_back(static_cast<std::int64_t>(sample.ids.size()));
     costs.push_back(needed_flops(model, {sample}));
+    loss.flops += costs.back();
     loss.tokens += lengths.back();
     loss.trained_tokens += trained_positions(sample);
   }

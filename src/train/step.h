@@ -17,6 +17,7 @@ struct StepLoss {
   double sum_nll = 0;
   std::int64_t trained_tokens = 0;  // positions with a loss
   std::int64_t tokens = 0;
+  double flops = 0;  // that the step needs, without recomputing
   double mean() const { return trained_tokens > 0 ? sum_nll / static_cast<double>(trained_tokens) : 0; }
 };
 

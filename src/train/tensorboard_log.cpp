@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "formats/tfevents.h"
 
 namespace anneal {
@@ -32,9 +33,7 @@ std::int64_t next_second(const fs::path& folder) {
 
 fs::path new_file(const fs::path& folder) {
   make_folder(folder, "name another folder with --logging_dir");
-  char host[256] = "localhost";
-  ::gethostname(host, sizeof host - 1);
-  return folder / (kPrefix + std::to_string(next_second(folder)) + "." + host + "." +
+  return folder / (kPrefix + std::to_string(next_second(folder)) + "." + host_name() + "." +
                    std::to_string(::getpid()) + ".0");
 }
 

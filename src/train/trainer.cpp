@@ -10,7 +10,6 @@
 #include "base/termination.h"
 #include "checkpoint/run_record.h"
 #include "device/device.h"
-#include "models/flops.h"
 
 namespace anneal {
 namespace {
@@ -126,13 +125,13 @@ void Trainer::train_step() {
     ++window.steps;
     state_.total_loss += loss.mean();
   }
-  const double flops = needed_flops(inputs_.model, pool), seconds = seconds_since(start);
+  const double seconds = seconds_since(start);
   window.tokens += loss.tokens;
-  window.flops += flops;
+  window.flops += loss.flops;
   window.seconds += seconds;
   state_.total_tokens += loss.tokens;
   state_.total_samples += static_cast<std::int64_t>(pool.size());
-  state_.total_flops += flops;
+  state_.total_flops += loss.flops;
   step_seconds_ += seconds;
   ++steps_here_;
   if (state_.step == 1 || is_due(inputs_.options.logging_steps))

@@ -9,12 +9,14 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from reference import tiny_models
 from support.ranks import RankedTraining
 
 STEPS, LEARNING_RATE = 20, 1e-3
 FLAGS = ("--max_seq_length", 512, "--max_steps", STEPS, "--learning_rate", LEARNING_RATE, "--compute_dtype", "fp32",
          "--eval_steps", 5, "--save_steps", 10)  # fmt: skip
-KINDS = {"lora": ("--lora_rank", 4, "--lora_dropout", 0.1), "full": ("--full_ft",)}
+KINDS = {"lora": ("--lora_rank", 4, "--lora_dropout", 0.1, "--lora_target_modules", "all-linear"), "full": ("--full_ft",)}
+OTHERS = [name for name in tiny_models.SOME if name not in ("llama", "qwen3")]
 FIGURES = {"loss", "grad_norm", "eval_loss"}
 
 
@@ -60,6 +62,22 @@ def assert_same_training(training: RankedTraining, name: str) -> None:
         assert (other.flatten() - value.flatten()).abs().max() <= 1e-2 * LEARNING_RATE, key
 
 
+def assert_published_alike(training: RankedTraining, kind: str, name: str) -> None:
+    """Transformers, and PEFT, read the same model out of the folders of one process and of this run."""
+    folders = [run / (run / "best").read_text().strip() for run in (training.work / "results" / one for one in ("one", name))]
+    assert folders[0].name == folders[1].name
+    ids = torch.arange(3, 80)[None]
+    logits = []
+    for folder in folders:
+        model = AutoModelForCausalLM.from_pretrained(folder if kind == "full" else training.model, dtype=torch.float32)
+        before = model.eval()(ids).logits
+        if kind == "lora":
+            model = PeftModel.from_pretrained(model, folder).eval()
+            assert (model(ids).logits - before).abs().max() > 1e-3, "the adapter is at work"
+        logits.append(model(ids).logits)
+    assert (logits[0] - logits[1]).abs().max() / logits[0].abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", ["llama-untied", "qwen3"])
 @pytest.mark.parametrize(
@@ -71,6 +89,20 @@ def test_any_number_of_ranks_gives_the_same_training(trainings, family, kind, si
     name = f"{sharding}-{size}-{recompute}"
     training.start(name, size, "--sharding", sharding, "--gradient_checkpointing", recompute)
     assert_same_training(training, name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("family", OTHERS)
+def test_every_family_is_shared_and_read_again(trainings, family, kind):
+    """Two ranks, and one that goes on from their middle; what they publish is what one process publishes."""
+    training = trainings(family, kind)
+    run = training.start("shared", 2, "--sharding", "full", "--gradient_checkpointing", "on")
+    assert_same_training(training, "shared")
+    shutil.rmtree(run / "resume" / f"step-{STEPS}")
+    (run / "all_results.json").unlink()
+    training.start("shared", 1, "--gradient_checkpointing", "on")
+    assert_same_training(training, "shared")
+    assert_published_alike(training, kind, run.name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,17 +129,7 @@ def test_a_state_is_read_by_any_number_of_ranks(trainings, kind, before, after):
 
 @pytest.mark.parametrize("sharding", ["full", "none"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_ranks_publish_loads_in_peft_and_transformers(trainings, kind, sharding, tiny):
+def test_what_ranks_publish_loads_in_peft_and_transformers(trainings, kind, sharding):
     training = trainings("qwen3", kind)
     run = training.start(f"published-{sharding}", 2, "--sharding", sharding)
-    folders = [training.work / "results" / name / (training.work / "results" / name / "best").read_text().strip()
-               for name in ("one", run.name)]  # fmt: skip
-    assert folders[0].name == folders[1].name
-    ids = torch.arange(3, 40)[None]
-    logits = []
-    for folder in folders:
-        model = AutoModelForCausalLM.from_pretrained(folder if kind == "full" else tiny("qwen3")[0], dtype=torch.float32)
-        if kind == "lora":
-            model = PeftModel.from_pretrained(model, folder)
-        logits.append(model(ids).logits)
-    assert (logits[0] - logits[1]).abs().max() / logits[0].abs().max() < 1e-4
+    assert_published_alike(training, kind, run.name)

@@ -56,6 +56,26 @@ TEST_F(LoraAdapter, TargetsMatchAsInPeft) {
   EXPECT_EQ(all.count("model.layers.2.mlp.gate_proj"), 1U);
 }
 
+// Oracle: the names of the families' modules in transformers; what PEFT refuses and takes too much.
+TEST(ResolvedTargets, AreThoseOfTheFamily) {
+  ModelConfig config;
+  EXPECT_EQ(resolved_targets(config, {"all-linear"}), Targets{"all-linear"});
+  EXPECT_EQ(resolved_targets(config, {"q_proj", "mlp.up_proj"}), (Targets{"q_proj", "mlp.up_proj"}));
+  config.is_fused = true;
+  EXPECT_EQ(
+      resolved_targets(config, {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}),
+      (Targets{"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}));
+  EXPECT_EQ(resolved_targets(config, {"0.self_attn.v_proj"}), Targets{"0.self_attn.qkv_proj"});
+  config.is_fused = false;
+  config.experts = ExpertsConfig{.gate = "w1", .up = "w3", .down = "w2"};
+  EXPECT_EQ(resolved_targets(config, {"all-linear"}),
+            (Targets{"q_proj", "k_proj", "v_proj", "o_proj", "w1", "w3", "w2"}));
+  EXPECT_EQ(resolved_targets(config, {"q_proj", "w2"}), (Targets{"q_proj", "w2"}));
+  expect_user_error(ExitCode::kUsage, "are one adapter in PEFT", [&] {
+    resolved_targets(config, {"w1", "w2"});
+  });
+}
+
 // Oracle: counts by hand; a module that two targets hit counts for both and is adapted once.
 TEST_F(LoraAdapter, CountsHits) {
   CausalLm model(folder_.path(), {at::kFloat, std::nullopt});

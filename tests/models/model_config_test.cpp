@@ -1,5 +1,7 @@
 #include "models/model_config.h"
 
+#include <cmath>
+
 #include "tests/support/scratch_folder.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/user_error.h"
@@ -103,17 +105,115 @@ TEST(ModelConfig, ReadsBothStylesOfRope) {
 // Oracle: the text of the error.
 TEST(ModelConfig, RefusesUnknownArchitectures) {
   expect_refused(with("architectures", {"GPT2LMHeadModel"}), "unknown architecture GPT2LMHeadModel");
-  expect_refused(with("architectures", {"GPT2LMHeadModel"}), "LlamaForCausalLM, Qwen3ForCausalLM");
+  expect_refused(with("architectures", {"GPT2LMHeadModel"}), "LlamaForCausalLM, MistralForCausalLM");
   expect_refused(with("architectures", Json::array()), "names no architecture");
   expect_refused(without("architectures"), "names no architecture");
   expect_refused(with("architectures", "LlamaForCausalLM"), "has the wrong type");
 }
 
+// Oracle: the values of the file, and the rules of transformers for what it leaves out.
+TEST(ModelConfig, ReadsScaledRopes) {
+  const auto rope = [](Json scaling) { return read(with("rope_scaling", scaling)).rope; };
+  EXPECT_EQ(rope({{"rope_type", "linear"}, {"factor", 2.0}}).longest(), 256);
+  const auto dynamic = rope({{"rope_type", "dynamic"}, {"factor", 3.0}});
+  EXPECT_TRUE(dynamic.depends_on_length());
+  EXPECT_EQ(dynamic.longest(), 384);
+  const auto yarn = rope({{"rope_type", "yarn"},
+                          {"factor", 4.0},
+                          {"original_max_position_embeddings", 64},
+                          {"beta_fast", 16.0}});
+  EXPECT_EQ(yarn.beta_fast, 16);
+  EXPECT_EQ(yarn.beta_slow, 1);
+  EXPECT_EQ(yarn.longest(), 256);
+  EXPECT_NEAR(yarn.attention_factor, 0.1 * std::log(4) + 1, 1e-12);
+  EXPECT_EQ(rope({{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.5}}).attention_factor, 1.5);
+  const auto of_both =
+      rope({{"rope_type", "yarn"}, {"factor", 4.0}, {"mscale", 2.0}, {"mscale_all_dim", 3.0}});
+  EXPECT_NEAR(of_both.attention_factor, (0.2 * std::log(4) + 1) / (0.3 * std::log(4) + 1), 1e-12);
+}
+
+// Oracle: the rules of transformers' Phi3Config.
+TEST(ModelConfig, ReadsPhi3) {
+  Json config = tiny_config("Phi3ForCausalLM");
+  config["max_position_embeddings"] = 16384;
+  const std::vector<double> factors{1, 2, 3, 4};
+  config["rope_scaling"] = {{"type", "su"}, {"short_factor", factors}, {"long_factor", factors}};
+  const auto model = read(config);
+  EXPECT_TRUE(model.is_fused);
+  EXPECT_EQ(model.rope.kind, "longrope");
+  EXPECT_EQ(model.rope.original_max_position_embeddings, 4096);
+  EXPECT_EQ(model.rope.factor, 4);
+  EXPECT_NEAR(model.rope.attention_factor, std::sqrt(1 + std::log(4) / std::log(4096)), 1e-12);
+  EXPECT_EQ(model.rope.longest(), 16384);
+  config["rope_scaling"]["long_factor"] = {1.0, 2.0};
+  expect_refused(config, "longrope has 2 factors for 4 frequencies");
+  config["rope_scaling"] = nullptr;
+  config["partial_rotary_factor"] = 0.5;
+  EXPECT_EQ(read(config).rope.rotary_dim, 4);
+  config["resid_pdrop"] = 0.1;
+  expect_refused(config, "\"resid_pdrop\": 0.1 is not supported");
+}
+
+// Oracle: the rules of transformers' MistralConfig, Qwen2Config and Qwen3Config.
+TEST(ModelConfig, ReadsSlidingWindows) {
+  const auto windows = [](const Json& config) {
+    std::vector<std::int64_t> all;
+    for (const auto& reach : read(config).reach) all.push_back(reach.window);
+    return all;
+  };
+  constexpr auto kNone = AttentionReach::kNoWindow;
+  using Windows = std::vector<std::int64_t>;
+  Json mistral = tiny_config("MistralForCausalLM");
+  EXPECT_EQ(windows(mistral), Windows(3, 4096));
+  mistral["sliding_window"] = nullptr;
+  EXPECT_EQ(windows(mistral), Windows(3, kNone));
+  mistral["sliding_window"] = 0;
+  expect_refused(mistral, "\"sliding_window\" is 0");
+  Json qwen = tiny_config("Qwen2ForCausalLM");
+  qwen["sliding_window"] = 7;
+  qwen["max_window_layers"] = 1;
+  EXPECT_EQ(windows(qwen), Windows(3, kNone));
+  qwen["use_sliding_window"] = true;
+  EXPECT_EQ(windows(qwen), (Windows{kNone, 7, 7}));
+  qwen["layer_types"] = {"sliding_attention", "full_attention", "full_attention"};
+  EXPECT_EQ(windows(qwen), (Windows{7, kNone, kNone}));
+  qwen["layer_types"] = {"sliding_attention"};
+  expect_refused(qwen, "\"layer_types\" names 1 of 3 layers");
+}
+
+// Oracle: the keys that transformers 4 and 5 write.
+TEST(ModelConfig, ReadsExperts) {
+  Json qwen = tiny_config("Qwen3MoeForCausalLM");
+  qwen["num_experts"] = 6;
+  qwen["num_experts_per_tok"] = 3;
+  qwen["moe_intermediate_size"] = 16;
+  qwen["norm_topk_prob"] = true;
+  qwen["mlp_only_layers"] = {1};
+  const auto model = read(qwen);
+  EXPECT_EQ(model.experts->count, 6);
+  EXPECT_EQ(model.experts->per_token, 3);
+  EXPECT_EQ(model.experts->intermediate_size, 16);
+  EXPECT_TRUE(model.experts->normalizes_weights);
+  EXPECT_EQ(model.experts->is_sparse, (std::vector<bool>{true, false, true}));
+  qwen.erase("num_experts");
+  qwen["num_local_experts"] = 5;
+  EXPECT_EQ(read(qwen).experts->count, 5);
+  qwen["num_experts_per_tok"] = 9;
+  expect_refused(qwen, "\"num_experts_per_tok\" is more than there are experts");
+  Json mixtral = tiny_config("MixtralForCausalLM");
+  EXPECT_EQ(read(mixtral).experts->count, 8);
+  EXPECT_EQ(read(mixtral).experts->intermediate_size, 40);
+  mixtral["output_router_logits"] = true;
+  expect_refused(mixtral, "\"output_router_logits\": true is not supported");
+}
+
 // Oracle: the text of the error.
 TEST(ModelConfig, RefusesUnsupportedRope) {
-  for (const char* kind : {"yarn", "linear", "dynamic", "longrope"})
-    expect_refused(with("rope_scaling", {{"rope_type", kind}, {"factor", 2.0}}),
-                   "rope scaling \"" + std::string(kind) + "\" is not supported");
+  expect_refused(with("rope_scaling", {{"rope_type", "proportional"}, {"factor", 2.0}}),
+                 "rope scaling \"proportional\" is not supported");
+  expect_refused(with("rope_scaling", {{"rope_type", "linear"}}), "the key \"factor\" is missing");
+  expect_refused(with("rope_scaling", {{"rope_type", "longrope"}}), "the key \"short_factor\" is missing");
+  expect_refused(with("partial_rotary_factor", 0.5), "\"partial_rotary_factor\": 0.5 is not supported");
   Json incomplete = kLlama3;
   incomplete.erase("high_freq_factor");
   expect_refused(with("rope_scaling", incomplete), "the key \"high_freq_factor\" is missing");
@@ -123,11 +223,6 @@ TEST(ModelConfig, RefusesUnsupportedRope) {
 TEST(ModelConfig, RefusesWhatChangesTheModel) {
   expect_refused(with("quantization_config", {{"quant_method", "bitsandbytes"}}), "the model is quantized");
   expect_refused(with("hidden_act", "gelu"), "\"hidden_act\": \"gelu\" is not supported");
-  expect_refused(with("attention_bias", true), "\"attention_bias\": true is not supported");
-  expect_refused(with("mlp_bias", true), "\"mlp_bias\": true is not supported");
-  Json sliding = tiny_config("Qwen3ForCausalLM");
-  sliding["use_sliding_window"] = true;
-  expect_refused(sliding, "\"use_sliding_window\": true is not supported");
 }
 
 // Oracle: the text of the error.

@@ -12,11 +12,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from reference import hf_train, tiny_models
+from reference import experts, hf_train, tiny_models
 from support.convert import bytes_of, change_config, change_tensors, load_merged, load_with_adapter, logits, make_checkpoint
 from support.program import ROOT, anneal, write_rows
 
-FAMILIES = ["llama", "llama-untied", "qwen3", "qwen3-untied"]
+FAMILIES = ["llama", "llama-untied", "mixtral", "phi3", "qwen2", "qwen3", "qwen3-untied", "qwen3-moe"]
 
 
 def convert(model: Path, checkpoint: Path, *flags: str, **options):
@@ -24,10 +24,12 @@ def convert(model: Path, checkpoint: Path, *flags: str, **options):
 
 
 def merged_by_peft(model: Path, adapter: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The weights after merge_and_unload. A tied head is not among the weights of a folder."""
+    """The weights after merge_and_unload, by their names in files. A tied head is not among those."""
     network = load_with_adapter(model, adapter, dtype).merge_and_unload()
-    tied = network.config.tie_word_embeddings
-    return {name: tensor for name, tensor in network.state_dict().items() if not (tied and name == "lm_head.weight")}
+    weights = dict(experts.unfused(network.config.model_type, list(network.state_dict().items())))
+    if network.config.tie_word_embeddings:
+        del weights["lm_head.weight"]
+    return weights
 
 
 def tensors_of(folder: Path) -> dict[str, torch.Tensor]:

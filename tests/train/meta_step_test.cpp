@@ -49,18 +49,98 @@ std::set<std::string> misplaced_in(const Work& work) {
   return found;
 }
 
-// Config.json alone, no weights. The sizes of Qwen3-0.6B and Llama-3.2-1B.
-Json config_of(const std::string& architecture) {
-  Json config = tiny_config(architecture);
-  const bool is_qwen = architecture == "Qwen3ForCausalLM";
-  config["vocab_size"] = is_qwen ? 151'936 : 128'256;
-  config["hidden_size"] = is_qwen ? 1024 : 2048;
-  config["intermediate_size"] = is_qwen ? 3072 : 8192;
-  config["num_hidden_layers"] = is_qwen ? 28 : 16;
-  config["num_attention_heads"] = is_qwen ? 16 : 32;
-  config["num_key_value_heads"] = 8;
-  config["head_dim"] = is_qwen ? 128 : 64;
-  config["tie_word_embeddings"] = true;
+// Config.json alone, no weights. The counts of parameters are those that the models are published with.
+struct Published {
+  const char* architecture;
+  std::int64_t parameters;
+  Json sizes;
+};
+// Of Qwen3-30B-A3B: embedding, head and last norm.
+constexpr std::int64_t kQwen3MoeEnds = 2 * 151'936LL * 2048 + 2048;
+const Published kPublished[] = {
+    // Llama-3.2-1B
+    {"LlamaForCausalLM",
+     1'235'814'400,
+     {{"vocab_size", 128'256},
+      {"hidden_size", 2048},
+      {"intermediate_size", 8192},
+      {"num_hidden_layers", 16},
+      {"num_attention_heads", 32},
+      {"num_key_value_heads", 8},
+      {"head_dim", 64},
+      {"tie_word_embeddings", true}}},
+    // Mistral-7B-v0.1
+    {"MistralForCausalLM",
+     7'241'732'096,
+     {{"vocab_size", 32'000},
+      {"hidden_size", 4096},
+      {"intermediate_size", 14'336},
+      {"num_hidden_layers", 32},
+      {"num_attention_heads", 32},
+      {"num_key_value_heads", 8},
+      {"head_dim", 128},
+      {"sliding_window", 4096}}},
+    // Mixtral-8x7B-v0.1
+    {"MixtralForCausalLM",
+     46'702'792'704,
+     {{"vocab_size", 32'000},
+      {"hidden_size", 4096},
+      {"intermediate_size", 14'336},
+      {"num_hidden_layers", 32},
+      {"num_attention_heads", 32},
+      {"num_key_value_heads", 8},
+      {"head_dim", 128}}},
+    // Phi-3-mini-4k
+    {"Phi3ForCausalLM",
+     3'821'079'552,
+     {{"vocab_size", 32'064},
+      {"hidden_size", 3072},
+      {"intermediate_size", 8192},
+      {"num_hidden_layers", 32},
+      {"num_attention_heads", 32},
+      {"num_key_value_heads", 32},
+      {"head_dim", 96},
+      {"sliding_window", 2047}}},
+    // Qwen2.5-0.5B
+    {"Qwen2ForCausalLM",
+     494'032'768,
+     {{"vocab_size", 151'936},
+      {"hidden_size", 896},
+      {"intermediate_size", 4864},
+      {"num_hidden_layers", 24},
+      {"num_attention_heads", 14},
+      {"num_key_value_heads", 2},
+      {"head_dim", 64},
+      {"tie_word_embeddings", true}}},
+    // Qwen3-0.6B
+    {"Qwen3ForCausalLM",
+     596'049'920,
+     {{"vocab_size", 151'936},
+      {"hidden_size", 1024},
+      {"intermediate_size", 3072},
+      {"num_hidden_layers", 28},
+      {"num_attention_heads", 16},
+      {"num_key_value_heads", 8},
+      {"head_dim", 128},
+      {"tie_word_embeddings", true}}},
+    // Qwen3-30B-A3B, three of its 48 layers
+    {"Qwen3MoeForCausalLM",
+     kQwen3MoeEnds + (30'532'122'624 - kQwen3MoeEnds) / 48 * 3,
+     {{"vocab_size", 151'936},
+      {"hidden_size", 2048},
+      {"intermediate_size", 6144},
+      {"num_hidden_layers", 3},
+      {"num_attention_heads", 32},
+      {"num_key_value_heads", 4},
+      {"head_dim", 128},
+      {"num_experts", 128},
+      {"num_experts_per_tok", 8},
+      {"moe_intermediate_size", 768},
+      {"norm_topk_prob", true}}}};
+
+Json config_of(const Published& model) {
+  Json config = tiny_config(model.architecture);
+  config.update(model.sizes);
   config["torch_dtype"] = "bfloat16";
   return config;
 }
@@ -102,8 +182,8 @@ struct MetaStep {
   c10::intrusive_ptr<RecordingBackend> backend;  // of a model that is shared
   ProcessGroup group;
 
-  MetaStep(const std::string& architecture, bool full, at::ScalarType compute, int ranks = 1) {
-    write_file_atomically(folder / "config.json", config_of(architecture).dump());
+  MetaStep(const Published& published, bool full, at::ScalarType compute, int ranks = 1) {
+    write_file_atomically(folder / "config.json", config_of(published).dump());
     model = std::make_unique<CausalLm>(folder.path(), Precision{compute, std::nullopt}, at::kMeta,
                                        ranks > 1 ? Loading::kToBeShared : Loading::kWhole);
     if (full)
@@ -131,54 +211,60 @@ struct MetaStep {
   }
 };
 
-// Oracle: no operation takes a tensor of the processor; the sizes of the model are those of its family's
-// papers.
-TEST(MetaStep, RunsWithoutWeightsOrValues) {
-  for (const std::string architecture : {"LlamaForCausalLM", "Qwen3ForCausalLM"})
-    for (const bool full : {false, true})
-      for (const auto compute : {at::kFloat, at::kBFloat16}) {
-        MetaStep step(architecture, full, compute);
-        EXPECT_EQ(misplaced_in([&] { step.run(); }), std::set<std::string>())
-            << architecture << ", full " << full;
-        EXPECT_EQ(step.model->num_parameters(),
-                  architecture == "Qwen3ForCausalLM" ? 596'049'920 : 1'235'814'400);
-        EXPECT_EQ(step.model->embedding_VE.scalar_type(), full ? compute : at::kBFloat16);
-        for (const auto* parameter : step.model->parameters()) {
-          EXPECT_TRUE(parameter->value.is_meta() && parameter->gradient.is_meta()) << parameter->name;
-          EXPECT_EQ(parameter->gradient.sizes(), parameter->value.sizes()) << parameter->name;
-        }
+class MetaStepOf : public testing::TestWithParam<Published> {};
+
+// Oracle: no operation takes a tensor of the processor; the number of parameters is the published one.
+TEST_P(MetaStepOf, RunsWithoutWeightsOrValues) {
+  for (const bool full : {false, true})
+    for (const auto compute : {at::kFloat, at::kBFloat16}) {
+      MetaStep step(GetParam(), full, compute);
+      EXPECT_EQ(misplaced_in([&] { step.run(); }), std::set<std::string>()) << "full " << full;
+      EXPECT_EQ(step.model->num_parameters(), GetParam().parameters);
+      EXPECT_EQ(step.model->embedding_VE.scalar_type(), full ? compute : at::kBFloat16);
+      for (const auto* parameter : step.model->parameters()) {
+        EXPECT_TRUE(parameter->value.is_meta() && parameter->gradient.is_meta()) << parameter->name;
+        EXPECT_EQ(parameter->gradient.sizes(), parameter->value.sizes()) << parameter->name;
       }
+    }
 }
 
 // Oracle: each rank's part is a quarter, and at most some elements more for each of a unit's arrays; a layer
-// is gathered forward and backward, the embedding for both of its ends, and only the last norm once. What is
-// trained is reduced.
-TEST(MetaStep, RunsSharded) {
+// is gathered forward and backward, and an embedding that is the head too for both; one that is not, a head
+// of its own and the last norm are gathered once. What is trained is reduced.
+TEST_P(MetaStepOf, RunsSharded) {
   constexpr int kRanks = 4;
   constexpr double kGatherings = 1.999;
-  for (const std::string architecture : {"LlamaForCausalLM", "Qwen3ForCausalLM"})
-    for (const bool full : {false, true}) {
-      MetaStep step(architecture, full, at::kBFloat16, kRanks);
-      const auto whole = static_cast<double>(step.model->num_parameters()) / kRanks;
-      EXPECT_EQ(misplaced_in([&] { step.run(); }), std::set<std::string>())
-          << architecture << ", full " << full;
-      std::int64_t trained = 0, own = 0;
-      for (const auto* parameter : step.model->parameters()) {
-        EXPECT_TRUE(parameter->value.is_meta() && parameter->value_gradient.is_meta()) << parameter->name;
-        trained += parameter->numel();
-        own += parameter->value.numel();
-      }
-      EXPECT_NEAR(static_cast<double>(own) / (static_cast<double>(trained) / kRanks), 1, 0.3);
-      EXPECT_GE(static_cast<double>(step.backend->gathered), kGatherings * whole)
-          << architecture << ", full " << full;
-      EXPECT_GE(step.backend->reduced, trained / kRanks) << architecture << ", full " << full;
+  for (const bool full : {false, true}) {
+    MetaStep step(GetParam(), full, at::kBFloat16, kRanks);
+    const auto& config = step.model->config;
+    const auto ends = config.tie_word_embeddings ? 0 : 2 * config.vocab_size * config.hidden_size;
+    const auto whole = static_cast<double>(step.model->num_parameters() - ends) / kRanks;
+    EXPECT_EQ(misplaced_in([&] { step.run(); }), std::set<std::string>()) << "full " << full;
+    std::int64_t trained = 0, own = 0;
+    for (const auto* parameter : step.model->parameters()) {
+      EXPECT_TRUE(parameter->value.is_meta() && parameter->value_gradient.is_meta()) << parameter->name;
+      trained += parameter->numel();
+      own += parameter->value.numel();
     }
+    EXPECT_NEAR(static_cast<double>(own) / (static_cast<double>(trained) / kRanks), 1, 0.3);
+    EXPECT_GE(static_cast<double>(step.backend->gathered),
+              kGatherings * whole + static_cast<double>(ends) / kRanks)
+        << "full " << full;
+    EXPECT_GE(step.backend->reduced, trained / kRanks) << "full " << full;
+  }
 }
+
+INSTANTIATE_TEST_SUITE_P(Families, MetaStepOf, testing::ValuesIn(kPublished),
+                         [](const auto& info) { return std::string(info.param.architecture); });
 
 // Oracle: tensors that are put on the processor by hand; the watcher above sees each.
 TEST(MetaStep, ATensorLeftOnTheProcessorIsSeen) {
   const auto left_behind = [](const auto& move) {
-    MetaStep step("Qwen3ForCausalLM", false, at::kFloat);
+    MetaStep step(*std::find_if(std::begin(kPublished), std::end(kPublished),
+                                [](const auto& model) {
+                                  return std::string(model.architecture) == "Qwen3ForCausalLM";
+                                }),
+                  false, at::kFloat);
     move(*step.model);
     bool failed = false;
     const auto seen = misplaced_in([&] {
