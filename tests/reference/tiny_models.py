@@ -168,8 +168,12 @@ def make_folder(
     folder: Path | str, name: str = "llama", dtype: torch.dtype = torch.float32, sharded: bool = False, seed: int = 1
 ) -> Path:
     """Writes the model NAMES[name]; `sharded` cuts it into several files with an index."""
-    folder = Path(folder)
-    family, options = NAMES[name]
+    return write_folder(Path(folder), *NAMES[name], dtype=dtype, sharded=sharded, seed=seed)
+
+
+def write_folder(
+    folder: Path, family: str, options: dict[str, Any], dtype: torch.dtype = torch.float32, sharded: bool = False, seed: int = 1
+) -> Path:
     made = make_model(family, options, seed).to(dtype)
     made.config.dtype = dtype
     made.save_pretrained(folder, max_shard_size="200KB" if sharded else "5GB")

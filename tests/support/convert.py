@@ -65,6 +65,8 @@ def no_complaints():
         for logger in loggers:
             logger.removeHandler(records)
     ours = [str(one.message) for one in caught if not issubclass(one.category, (DeprecationWarning, FutureWarning))]
+    # Of patterns that PEFT has made itself, for the experts whose weights transformers 5 joins.
+    ours = [text for text in ours if r"['.*\\.gate_up_proj']" not in text]
     assert records.lines + ours == []
 
 

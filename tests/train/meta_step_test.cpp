@@ -257,6 +257,30 @@ TEST_P(MetaStepOf, RunsSharded) {
 INSTANTIATE_TEST_SUITE_P(Families, MetaStepOf, testing::ValuesIn(kPublished),
                          [](const auto& info) { return std::string(info.param.architecture); });
 
+// Oracle: the counts that the models are published with; LoRA of rank 32 on the seven projections by hand.
+TEST(MetaModel, RealConfigsHaveTheirParameters) {
+  const std::filesystem::path shared = ANNEAL_SOURCE_DIR "/../shared/data/configs";
+  if (!std::filesystem::exists(shared)) GTEST_SKIP() << "../shared is absent: its configs are not built";
+  struct Real {
+    const char* folder;
+    std::int64_t parameters, adapter;
+  };
+  constexpr Real kReal[] = {{"Llama-3.1-8B-Instruct", 8'030'261'248, 83'886'080},
+                            {"Mistral-7B-Instruct-v0.3", 7'248'023'552, 83'886'080},
+                            {"Qwen3-8B", 8'190'735'360, 87'293'952},
+                            {"phi-4", 14'659'507'200, 111'411'200}};
+  for (const auto& [folder, parameters, adapter] : kReal) {
+    CausalLm model(shared / folder, Precision{at::kBFloat16, std::nullopt}, at::kMeta);
+    EXPECT_EQ(model.num_parameters(), parameters) << folder;
+    const std::vector<std::string> seven{"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                         "gate_proj", "up_proj", "down_proj"};
+    add_lora(model, {32, 32, 0.1, resolved_targets(model.config, seven)}, 1);
+    std::int64_t trained = 0;
+    for (const auto* parameter : model.parameters()) trained += parameter->numel();
+    EXPECT_EQ(trained, adapter) << folder;
+  }
+}
+
 // Oracle: tensors that are put on the processor by hand; the watcher above sees each.
 TEST(MetaStep, ATensorLeftOnTheProcessorIsSeen) {
   const auto left_behind = [](const auto& move) {
