@@ -196,8 +196,8 @@ void CausalLm::share(ProcessGroup& group) {
     for (auto& linear : layer.projections) {
       add_weight(unit, linear.weight_OI, linear.weight_parameter);
       if (!linear.lora) continue;
-      for (auto* parameter : {&linear.lora->a_RI, &linear.lora->b_OR})
-        unit.add_trained(*parameter, precision.compute, at::kFloat, nullptr);
+      for (auto* parameter : linear.lora->parameters())
+        unit.add_trained(*parameter, parameter->compute.scalar_type(), at::kFloat, nullptr);
     }
     for (auto* weight :
          {&layer.q_norm, &layer.k_norm, &layer.input_layernorm, &layer.post_attention_layernorm})
@@ -217,10 +217,8 @@ std::vector<Parameter*> CausalLm::parameters() const {
   for (const auto& parameter : full_parameters) all.push_back(parameter.get());
   for (const auto& layer : layers)
     for (const auto& linear : layer.projections)
-      if (linear.lora) {
-        all.push_back(&linear.lora->a_RI);
-        all.push_back(&linear.lora->b_OR);
-      }
+      if (linear.lora)
+        for (auto* parameter : linear.lora->parameters()) all.push_back(parameter);
   return all;
 }
 

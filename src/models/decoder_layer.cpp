@@ -72,7 +72,7 @@ at::Tensor DecoderLayer::forward(const ModelConfig& config, const at::Tensor& x_
   LayerActivations& a = keep ? *keep : local;
   const auto tokens = x_NE.size(0);
   const auto project = [&](Projection which, const at::Tensor& x) {
-    return projections[which].forward(x, pass.context, a.low_rank[which]);
+    return projections[which].forward(x, pass.context, a.lora[which]);
   };
   a.input_NE = x_NE;
   {
@@ -103,13 +103,13 @@ at::Tensor DecoderLayer::forward(const ModelConfig& config, const at::Tensor& x_
 void DecoderLayer::backward_mlp(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
                                 const PassContext& context, bool wants_input_gradient) const {
   at::Tensor d_activation;
-  projections[kDown].backward(dx_NE, activation(kept), kept.low_rank[kDown], context, &d_activation);
+  projections[kDown].backward(dx_NE, activation(kept), kept.lora[kDown], context, &d_activation);
   swiglu_backward(d_activation, kept.gate_NF, kept.up_NF);  // they now hold their gradients
   const auto h = normed(kept.after_attention_NE, post_attention_layernorm, config.rms_norm_eps);
   at::Tensor dh;
   at::Tensor* wanted = wants_input_gradient || post_attention_layernorm.parameter ? &dh : nullptr;
-  projections[kGate].backward(kept.gate_NF, h.y, kept.low_rank[kGate], context, wanted);
-  projections[kUp].backward(kept.up_NF, h.y, kept.low_rank[kUp], context, wanted);
+  projections[kGate].backward(kept.gate_NF, h.y, kept.lora[kGate], context, wanted);
+  projections[kUp].backward(kept.up_NF, h.y, kept.lora[kUp], context, wanted);
   kept.gate_NF.reset();
   kept.up_NF.reset();
   if (!wanted) return;
@@ -122,7 +122,7 @@ void DecoderLayer::backward_attention(const ModelConfig& config, at::Tensor& dx_
                                       const LayerPass& pass, bool wants_input_gradient) const {
   const auto tokens = dx_NE.size(0);
   at::Tensor d_attended;
-  projections[kO].backward(dx_NE, kept.attended.out_NHD.view({tokens, -1}), kept.low_rank[kO], pass.context,
+  projections[kO].backward(dx_NE, kept.attended.out_NHD.view({tokens, -1}), kept.lora[kO], pass.context,
                            &d_attended);
   auto d = attention_backward(d_attended.view_as(kept.attended.out_NHD),
                               rotated(kept.q_NHD, q_norm, config, pass.rope),
@@ -134,9 +134,9 @@ void DecoderLayer::backward_attention(const ModelConfig& config, at::Tensor& dx_
   const auto h = normed(kept.input_NE, input_layernorm, config.rms_norm_eps);
   at::Tensor dh;
   at::Tensor* wanted = wants_input_gradient || input_layernorm.parameter ? &dh : nullptr;
-  projections[kQ].backward(d.dq_NHD.view({tokens, -1}), h.y, kept.low_rank[kQ], pass.context, wanted);
-  projections[kK].backward(d.dk_NKD.view({tokens, -1}), h.y, kept.low_rank[kK], pass.context, wanted);
-  projections[kV].backward(d.dv_NKD.view({tokens, -1}), h.y, kept.low_rank[kV], pass.context, wanted);
+  projections[kQ].backward(d.dq_NHD.view({tokens, -1}), h.y, kept.lora[kQ], pass.context, wanted);
+  projections[kK].backward(d.dk_NKD.view({tokens, -1}), h.y, kept.lora[kK], pass.context, wanted);
+  projections[kV].backward(d.dv_NKD.view({tokens, -1}), h.y, kept.lora[kV], pass.context, wanted);
   if (!wanted) return;
   add_norm_gradient(input_layernorm, dh, kept.input_NE, h.inverse_rms);
   rms_norm_backward(dh, kept.input_NE, input_layernorm.weight_D, h.inverse_rms, dx_NE, /*accumulate=*/true);

@@ -48,7 +48,7 @@ struct LayerActivations {
   AttentionOutput attended;
   at::Tensor after_attention_NE;
   at::Tensor gate_NF, up_NF;
-  std::array<at::Tensor, 7> low_rank;  // by DecoderLayer::Projection
+  std::array<LoraActivations, 7> lora;  // by DecoderLayer::Projection
   bool holds_all() const { return gate_NF.defined(); }
 };
 

@@ -15,6 +15,8 @@ double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool) 
     for (const auto& linear : layer.projections) {
       const auto weights = static_cast<double>(linear.weight_OI.numel());
       per_token += (linear.weight_parameter ? 6 : 4) * weights;
+      // DoRA multiplies what is dropped with the weight as well.
+      if (linear.has_magnitude() && linear.lora->dropout > 0) per_token += 4 * weights;
       if (linear.lora)
         per_token += 6.0 * static_cast<double>(linear.lora->a_RI.numel() + linear.lora->b_OR.numel());
     }

@@ -29,8 +29,10 @@ std::int64_t kept_bytes_per_token(const CausalLm& model) {
   const auto& c = model.config;
   const auto q_width = c.num_attention_heads * c.head_dim, kv_width = c.num_key_value_heads * c.head_dim;
   std::int64_t values = 2 * c.hidden_size + 2 * q_width + 2 * kv_width + 2 * c.intermediate_size;
-  for (const auto& linear : model.layers.front().projections)
+  for (const auto& linear : model.layers.front().projections) {
     if (linear.lora) values += linear.lora->a_RI.shape[0];
+    if (linear.has_magnitude()) values += linear.out_features();
+  }
   return values * element_bytes(model) + c.num_attention_heads * 4;
 }
 

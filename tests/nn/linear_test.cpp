@@ -52,7 +52,7 @@ Wanted by_formula(const Case& c, const PassContext& context) {
 
 void expect_formula(Case& c, const PassContext& context, const std::string& name) {
   const auto wanted = by_formula(c, context);
-  at::Tensor low_rank, dx;
+  LoraActivations kept, dx;
   EXPECT_LT(relative_error(c.linear.forward(c.x, context, low_rank), wanted.y), c.bound()) << name;
   c.linear.backward(c.dy, c.x, low_rank, context, &dx);
   EXPECT_EQ(dx.scalar_type(), c.x.scalar_type());
@@ -80,7 +80,7 @@ TEST(Linear, EvaluationDoesNotDrop) {
 // Oracle: x W^T + b in float64.
 TEST(Linear, FrozenLayerIsAProduct) {
   Case c(at::kFloat, 0, /*with_lora=*/false);
-  at::Tensor low_rank, dx;
+  LoraActivations kept, dx;
   const auto product = in_double(c.x).mm(in_double(c.linear.weight_OI).t());
   EXPECT_LT(relative_error(c.linear.forward(c.x, c.training, low_rank), product), kFloat32);
   EXPECT_FALSE(low_rank.defined());
@@ -96,7 +96,7 @@ TEST(Linear, FrozenLayerIsAProduct) {
 TEST(Linear, GradientsAddUp) {
   Case c(at::kFloat, 0.1);
   const auto wanted = by_formula(c, c.training);
-  at::Tensor low_rank, dx = random_tensor({kTokens, kIn}, 6);
+  LoraActivations kept, dx = random_tensor({kTokens, kIn}, 6);
   const auto before = in_double(dx).clone();
   c.linear.forward(c.x, c.training, low_rank);
   c.linear.backward(c.dy, c.x, low_rank, c.training, &dx);
@@ -109,7 +109,7 @@ TEST(Linear, GradientsAddUp) {
 // Oracle: the gradients of a call that wants dx, bit for bit.
 TEST(Linear, WithoutDxTheParametersGetTheSame) {
   Case with(at::kFloat, 0.1), without(at::kFloat, 0.1);
-  at::Tensor low_rank, dx;
+  LoraActivations kept, dx;
   with.linear.forward(with.x, with.training, low_rank);
   with.linear.backward(with.dy, with.x, low_rank, with.training, &dx);
   without.linear.backward(without.dy, without.x, low_rank, without.training, nullptr);
@@ -138,7 +138,7 @@ TEST(Linear, FullTrainingHasGradientsOfWeightAndBias) {
 TEST(Linear, AWeightOfAnotherDtypeIsConverted) {
   Case c(at::kBFloat16, 0), same(at::kBFloat16, 0);
   c.linear.weight_OI = c.linear.weight_OI.to(at::kFloat);
-  at::Tensor low_rank, dx, same_dx;
+  LoraActivations kept, dx, same_dx;
   EXPECT_TRUE(bits_are_equal(c.linear.forward(c.x, c.training, low_rank),
                              same.linear.forward(c.x, c.training, low_rank)));
   c.linear.backward(c.dy, c.x, low_rank, c.training, &dx);
