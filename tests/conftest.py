@@ -12,22 +12,31 @@ from support.program import ROOT
 from reference import hf_train, tiny_models
 
 
+ADAPTER_KINDS = {"lora": {}, "rslora": {"rslora": True}, "dora": {"dora": True}}
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory):
     """tiny("qwen3") -> (folder of a tiny random model, folder of a random adapter on all seven targets)."""
     root = tmp_path_factory.mktemp("tiny")
+    models: dict[tuple, Path] = {}
     made: dict[tuple, tuple[Path, Path]] = {}
 
-    def make(name: str, dtype: torch.dtype = torch.float32, sharded: bool = False) -> tuple[Path, Path]:
-        key = (name, dtype, sharded)
-        if key not in made:
+    def make(
+        name: str, dtype: torch.dtype = torch.float32, sharded: bool = False, kind: str = "lora"
+    ) -> tuple[Path, Path]:
+        if (name, dtype, sharded) not in models:
             folder = root / f"{name}-{dtype}-{sharded}".replace("torch.", "")
-            model = tiny_models.make_folder(folder, name, dtype, sharded)
-            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8)
+            models[name, dtype, sharded] = tiny_models.make_folder(folder, name, dtype, sharded)
+        key = (name, dtype, sharded, kind)
+        if key not in made:
+            model = models[name, dtype, sharded]
+            adapter = model / "adapter" if kind == "lora" else model.with_name(f"{model.name}-{kind}")
+            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8, **ADAPTER_KINDS[kind])
             network = hf_train.add_adapter(hf_train.load_base(model, recipe), recipe)
             tiny_models.random_adapter(network)
-            network.save_pretrained(folder / "adapter")
-            made[key] = (model, folder / "adapter")
+            network.save_pretrained(adapter)
+            made[key] = (model, adapter)
         return made[key]
 
     return make

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from support.program import probe
+from conftest import ADAPTER_KINDS
 from reference import adapter_check, tiny_models
 
 LOGITS_FP32 = 1e-5  # max|a-b| / max|b|: rounding of float32 sums in another order
@@ -33,21 +34,27 @@ def test_sharded_folder_gives_the_same_logits(tiny, samples: list[dict], tmp_pat
     assert torch.equal(first, probe(tmp_path, model=parts, samples=samples)["logits"])
 
 
+@pytest.mark.parametrize("kind", ADAPTER_KINDS)
 @pytest.mark.parametrize("name", ["llama", "qwen3"])
-def test_adapter_logits_equal_peft(name: str, tiny, samples: list[dict], tmp_path: Path):
-    folder, adapter = tiny(name)
+def test_adapter_logits_equal_peft(name: str, kind: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, adapter = tiny(name, kind=kind)
     reference = adapter_check.load(folder, adapter).model
     ours = probe(tmp_path, model=folder, adapter=adapter, samples=samples)["logits"]
     assert adapter_check.largest_difference(ours, _all_logits(reference, samples)) <= LOGITS_FP32
     assert adapter_check.adapter_is_live(reference, torch.tensor(samples[0]["ids"])) > 1e-2
 
 
+@pytest.mark.parametrize("kind", [None, *ADAPTER_KINDS])
 @pytest.mark.parametrize("name", ["llama", "qwen3"])
-def test_bf16_error_is_at_most_that_of_transformers(name: str, tiny, samples: list[dict], tmp_path: Path):
-    folder, _ = tiny(name, dtype=torch.bfloat16)
-    exact = _all_logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), samples)
-    theirs = _all_logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval(), samples)
-    ours = probe(tmp_path, model=folder, samples=samples, compute_dtype="bf16")["logits"]
+def test_bf16_error_is_at_most_that_of_transformers(name: str, kind: str | None, tiny, samples: list[dict], tmp_path: Path):
+    folder, adapter = tiny(name, dtype=torch.bfloat16, kind=kind or "lora")
+    load = lambda dtype: (  # noqa: E731
+        adapter_check.load(folder, adapter, dtype).model
+        if kind
+        else AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    )
+    exact, theirs = _all_logits(load(torch.float32), samples), _all_logits(load(torch.bfloat16), samples)
+    ours = probe(tmp_path, model=folder, adapter=adapter if kind else None, samples=samples, compute_dtype="bf16")["logits"]
     norm = torch.linalg.vector_norm
     assert norm(ours - exact) <= BF16_SHARE * norm(theirs - exact)
 

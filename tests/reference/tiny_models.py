@@ -142,11 +142,13 @@ def make_folder(
 
 
 def random_adapter(model: torch.nn.Module, seed: int = 2, scale: float = 0.05) -> None:
-    """Gives both LoRA factors of a PeftModel random values: with B = 0 a gradient test cannot fail."""
+    """Gives both LoRA factors of a PeftModel random values: with B = 0 a gradient test cannot fail. Magnitudes are moved."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if ".lora_" in name:
+            if ".lora_magnitude_vector" in name:
+                parameter.mul_(1.0 + 0.2 * torch.randn(parameter.shape, generator=generator))
+            elif ".lora_" in name:
                 parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
 
 
