@@ -12,9 +12,6 @@ from support.program import ROOT
 from reference import hf_train, tiny_models
 
 
-ADAPTER_KINDS = {"lora": {}, "rslora": {"rslora": True}, "dora": {"dora": True}}
-
-
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory):
     """tiny("qwen3") -> (folder of a tiny random model, folder of a random adapter on all seven targets)."""
@@ -32,7 +29,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory):
         if key not in made:
             model = models[name, dtype, sharded]
             adapter = model / "adapter" if kind == "lora" else model.with_name(f"{model.name}-{kind}")
-            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8, **ADAPTER_KINDS[kind])
+            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8, **tiny_models.ADAPTER_KINDS[kind])
             network = hf_train.add_adapter(hf_train.load_base(model, recipe), recipe)
             tiny_models.random_adapter(network)
             network.save_pretrained(adapter)

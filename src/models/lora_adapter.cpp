@@ -100,8 +100,11 @@ std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::u
 
 void start_magnitudes(CausalLm& model) {
   for (std::size_t index = 0; index < model.layers.size(); ++index) {
+    auto& projections = model.layers[index].projections;
+    if (std::none_of(projections.begin(), projections.end(), [](const auto& p) { return p.has_magnitude(); }))
+      continue;
     const Gathered weights(model.layer_unit(static_cast<std::int64_t>(index)));
-    for (auto& linear : model.layers[index].projections) {
+    for (auto& linear : projections) {
       if (!linear.has_magnitude()) continue;
       auto& magnitude = *linear.lora->magnitude_O;
       const auto first = magnitude.first_element;

@@ -12,7 +12,7 @@ namespace anneal {
 at::Tensor row_squares(const at::Tensor& weight_OI);
 
 // The squared lengths of the rows of W + scale B A, float32, without that matrix. weight_squares_O:
-// row_squares(W); W and A are of one dtype.
+// row_squares(W). W and A are of one dtype.
 at::Tensor adapted_row_squares(const at::Tensor& weight_OI, const at::Tensor& weight_squares_O,
                                const at::Tensor& a_RI, const at::Tensor& b_OR, double scale);
 

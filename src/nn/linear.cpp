@@ -48,7 +48,8 @@ at::Tensor Linear::row_norms() const { return row_norms(in_dtype_of(lora->a_RI.c
 
 at::Tensor Linear::row_norms(const at::Tensor& compute_weight_OI) const {
   const bool is_first = !lora->weight_squares_O.defined();
-  if (is_first) lora->weight_squares_O = row_squares(compute_weight_OI);
+  // Of the weight as it is held, which is the one that an adapter is merged into.
+  if (is_first) lora->weight_squares_O = row_squares(weight_OI);
   const auto squares_O = adapted_row_squares(compute_weight_OI, lora->weight_squares_O, lora->a_RI.compute,
                                              lora->b_OR.compute, lora->scale);
   if (is_first) require_directions(squares_O, lora->weight_squares_O * kVanished, name);

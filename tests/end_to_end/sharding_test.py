@@ -14,7 +14,8 @@ from support.ranks import RankedTraining
 STEPS, LEARNING_RATE = 20, 1e-3
 FLAGS = ("--max_seq_length", 512, "--max_steps", STEPS, "--learning_rate", LEARNING_RATE, "--compute_dtype", "fp32",
          "--eval_steps", 5, "--save_steps", 10)  # fmt: skip
-KINDS = {"lora": ("--lora_rank", 4, "--lora_dropout", 0.1), "full": ("--full_ft",)}
+KINDS = {"lora": ("--lora_rank", 4, "--lora_dropout", 0.1), "full": ("--full_ft",),
+         "dora": ("--lora_rank", 4, "--lora_dropout", 0.1, "--use_dora", "--use_rslora")}  # fmt: skip
 FIGURES = {"loss", "grad_norm", "eval_loss"}
 
 
@@ -107,7 +108,7 @@ def test_what_ranks_publish_loads_in_peft_and_transformers(trainings, kind, shar
     logits = []
     for folder in folders:
         model = AutoModelForCausalLM.from_pretrained(folder if kind == "full" else tiny("qwen3")[0], dtype=torch.float32)
-        if kind == "lora":
+        if kind != "full":
             model = PeftModel.from_pretrained(model, folder)
         logits.append(model(ids).logits)
     assert (logits[0] - logits[1]).abs().max() / logits[0].abs().max() < 1e-4

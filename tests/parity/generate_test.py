@@ -45,10 +45,10 @@ def with_stop_ids(model: Path, folder: Path, stop_ids: list[int]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", tiny_models.NAMES)
-def test_greedy_tokens_equal_transformers(name: str, tiny, tmp_path: Path):
+@pytest.mark.parametrize(("name", "kind"), [*((name, "lora") for name in tiny_models.NAMES), ("qwen3", "dora")])
+def test_greedy_tokens_equal_transformers(name: str, kind: str, tiny, tmp_path: Path):
     """Token by token, for several batch sizes, with stop ids that some prompts reach."""
-    folder, adapter = tiny(name)
+    folder, adapter = tiny(name, kind=kind)
     prompts = prompts_of(64)
     network = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), adapter)
     network.eval()

@@ -7,7 +7,6 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from support.program import probe
-from conftest import ADAPTER_KINDS
 from reference import adapter_check, hf_train, tiny_models
 from reference.dropout_masks import given_masks
 
@@ -53,7 +52,7 @@ def _trainable(folder: Path, adapter: Path, dropout: float = 0.0) -> torch.nn.Mo
     return hf_train.add_adapter(hf_train.load_base(folder, recipe), recipe, adapter).train()
 
 
-@pytest.mark.parametrize("kind", ADAPTER_KINDS)
+@pytest.mark.parametrize("kind", tiny_models.ADAPTER_KINDS)
 @pytest.mark.parametrize("name", tiny_models.NAMES)
 def test_lora_gradients_equal_peft(name: str, kind: str, tiny, samples: list[dict], tmp_path: Path):
     folder, adapter = tiny(name, kind=kind)
@@ -74,7 +73,7 @@ def test_full_gradients_equal_transformers(name: str, tiny, samples: list[dict],
     _assert_gradients(ours, [(n, p.grad) for n, p in network.named_parameters()])
 
 
-@pytest.mark.parametrize("kind", ADAPTER_KINDS)
+@pytest.mark.parametrize("kind", tiny_models.ADAPTER_KINDS)
 @pytest.mark.parametrize("name", ["llama", "qwen3"])
 def test_dropout_gradients_equal_peft_with_our_masks(name: str, kind: str, tiny, samples: list[dict], tmp_path: Path):
     folder, adapter = tiny(name, kind=kind)

@@ -7,7 +7,6 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from support.program import probe
-from conftest import ADAPTER_KINDS
 from reference import adapter_check, tiny_models
 
 LOGITS_FP32 = 1e-5  # max|a-b| / max|b|: rounding of float32 sums in another order
@@ -34,7 +33,7 @@ def test_sharded_folder_gives_the_same_logits(tiny, samples: list[dict], tmp_pat
     assert torch.equal(first, probe(tmp_path, model=parts, samples=samples)["logits"])
 
 
-@pytest.mark.parametrize("kind", ADAPTER_KINDS)
+@pytest.mark.parametrize("kind", tiny_models.ADAPTER_KINDS)
 @pytest.mark.parametrize("name", ["llama", "qwen3"])
 def test_adapter_logits_equal_peft(name: str, kind: str, tiny, samples: list[dict], tmp_path: Path):
     folder, adapter = tiny(name, kind=kind)
@@ -44,7 +43,7 @@ def test_adapter_logits_equal_peft(name: str, kind: str, tiny, samples: list[dic
     assert adapter_check.adapter_is_live(reference, torch.tensor(samples[0]["ids"])) > 1e-2
 
 
-@pytest.mark.parametrize("kind", [None, *ADAPTER_KINDS])
+@pytest.mark.parametrize("kind", [None, *tiny_models.ADAPTER_KINDS])
 @pytest.mark.parametrize("name", ["llama", "qwen3"])
 def test_bf16_error_is_at_most_that_of_transformers(name: str, kind: str | None, tiny, samples: list[dict], tmp_path: Path):
     folder, adapter = tiny(name, dtype=torch.bfloat16, kind=kind or "lora")
