@@ -1,5 +1,5 @@
-// A LoRA or DoRA adapter folded into the weights of a base model. It goes by the names and shapes of tensors and
-// knows no family.
+// A LoRA or DoRA adapter folded into the weights of a base model. It goes by the names and shapes of tensors
+// and knows no family.
 #pragma once
 #include <ATen/core/Tensor.h>
 

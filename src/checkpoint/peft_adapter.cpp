@@ -46,7 +46,8 @@ void require_off(const OrderedJson& config, std::initializer_list<const char*> k
            where, "use a plain LoRA adapter");
 }
 
-// Some ways to start an adapter take something off the base weights, and PEFT does so again where it loads one.
+// Some ways to start an adapter take something off the base weights, and PEFT does so again where it loads
+// one.
 void require_unchanged_base(const Json& config, const std::string& where) {
   const auto start = config.value("init_lora_weights", Json());
   if (!start.is_string()) return;

@@ -110,8 +110,9 @@ std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& re
     log.say(fmt::format("adapter from {}: rank {}, alpha {}{}{}", folder.string(), shape->rank, shape->alpha,
                         shape->use_rslora ? ", rsLoRA" : "", shape->use_dora ? ", DoRA" : ""));
   } else {
-    shape = LoraShape{lora.lora_rank, lora.lora_alpha, lora.lora_dropout, lora.targets(),
-                      lora.allow_missing_targets, lora.use_rslora, lora.use_dora};
+    shape = LoraShape{
+        lora.lora_rank,  lora.lora_alpha, lora.lora_dropout, lora.targets(), lora.allow_missing_targets,
+        lora.use_rslora, lora.use_dora};
     std::string hits;
     for (const auto& [target, modules] : add_lora(model, *shape, request.train.seed))
       hits += fmt::format("{}{} {}", hits.empty() ? "" : ", ", target, modules);

@@ -75,12 +75,12 @@ std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::u
     const auto key = mix(mix(seed, hash_name("lora_A")), hash_name(linear.name));
     const auto rank = shape.rank_of(linear.name);
     const auto floats = at::TensorOptions(model.device).dtype(at::kFloat);
-    linear.lora = std::make_unique<Lora>(Lora{
-        Parameter(prefix + ".lora_A.weight", initial_a(rank, linear.in_features(), key).to(model.device),
-                  model.precision.compute),
-        Parameter(prefix + ".lora_B.weight",
-                  at::zeros({linear.out_features(), rank}, floats), model.precision.compute),
-        shape.scale_of(linear.name), shape.dropout, hash_name(linear.name)});
+    linear.lora = std::make_unique<Lora>(
+        Lora{Parameter(prefix + ".lora_A.weight", initial_a(rank, linear.in_features(), key).to(model.device),
+                       model.precision.compute),
+             Parameter(prefix + ".lora_B.weight", at::zeros({linear.out_features(), rank}, floats),
+                       model.precision.compute),
+             shape.scale_of(linear.name), shape.dropout, hash_name(linear.name)});
     if (shape.use_dora)
       linear.lora->magnitude_O = Parameter(prefix + ".lora_magnitude_vector",
                                            at::zeros({linear.out_features()}, floats), at::kFloat);
@@ -127,10 +127,9 @@ void merge_lora(CausalLm& model) {
   model.for_each_linear([](Linear& linear) {
     if (!linear.lora) return;
     const auto& lora = *linear.lora;
-    const auto merged_OI =
-        merged_weight(linear.name, linear.weight_OI,
-                      {lora.a_RI.value, lora.b_OR.value, lora.scale,
-                       lora.magnitude_O ? lora.magnitude_O->value : at::Tensor()});
+    const auto merged_OI = merged_weight(linear.name, linear.weight_OI,
+                                         {lora.a_RI.value, lora.b_OR.value, lora.scale,
+                                          lora.magnitude_O ? lora.magnitude_O->value : at::Tensor()});
     linear.weight_OI = merged_OI.to(linear.weight_OI.scalar_type());
     linear.lora.reset();
   });

@@ -36,12 +36,12 @@ struct TargetHits {
 };
 
 // A is uniform in (-1/sqrt(in), 1/sqrt(in)), as PEFT's kaiming_uniform(a = sqrt 5), and a function of seed,
-// module and element; B is zero, and so is a magnitude. Throws UserError(kUsage) for a target that hits nothing,
-// unless that is allowed.
+// module and element; B is zero, and so is a magnitude. Throws UserError(kUsage) for a target that hits
+// nothing, unless that is allowed.
 std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed);
 
-// Makes the magnitudes of a fresh adapter the lengths of the rows, so that it changes nothing yet. Of a shared
-// model every rank takes part. Throws UserError(kModel) for a row of zeros.
+// Makes the magnitudes of a fresh adapter the lengths of the rows, so that it changes nothing yet. Of a
+// shared model every rank takes part. Throws UserError(kModel) for a row of zeros.
 void start_magnitudes(CausalLm& model);
 
 struct WeightUpdate {
@@ -49,8 +49,8 @@ struct WeightUpdate {
   double scale;
   at::Tensor magnitude_O = {};  // of DoRA alone
 };
-// The weight with the adapter in it, float32. Throws UserError(kModel), naming the module, for a row of zeros that
-// has a magnitude.
+// The weight with the adapter in it, float32. Throws UserError(kModel), naming the module, for a row of zeros
+// that has a magnitude.
 at::Tensor merged_weight(const std::string& module, const at::Tensor& weight_OI, const WeightUpdate& update);
 
 // Puts every adapter into the weights that it belongs to, computed in float32 and rounded once to the dtype

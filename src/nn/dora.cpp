@@ -136,7 +136,8 @@ void require_directions(const at::Tensor& lengths_O, const at::Tensor& bounds_O,
   if (!vanished_O.any().item<bool>()) return;
   const auto row = vanished_O.to(at::kInt).argmax().item<std::int64_t>();
   fail(ExitCode::kModel,
-       "row " + std::to_string(row) + " is zero, the adapter's update included, and DoRA divides by its length",
+       "row " + std::to_string(row) +
+           " is zero, the adapter's update included, and DoRA divides by its length",
        module + ".weight", "leave this module out of the adapter, or take LoRA without magnitudes");
 }
 
@@ -155,9 +156,8 @@ at::Tensor column_dots(const at::Tensor& a_NO, const at::Tensor& b_NO) {
   const Dots dots{a_NO, b_NO, sums_O};
   const auto tasks = (columns + kColumnsPerTask - 1) / kColumnsPerTask;
   at::parallel_for(0, tasks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto task = begin; task < end; ++task)
-      HWY_DYNAMIC_DISPATCH(dots_of_columns)
-      (dots, task * kColumnsPerTask, std::min(columns, (task + 1) * kColumnsPerTask));
+    for (auto task = begin; task < end; ++task) HWY_DYNAMIC_DISPATCH(dots_of_columns)
+    (dots, task * kColumnsPerTask, std::min(columns, (task + 1) * kColumnsPerTask));
   });
   return sums_O;
 }

@@ -1,6 +1,6 @@
-// What DoRA (Liu et al. 2024) reckons beside products: a row of the adapted weight gives a direction alone, and
-// its length is trained apart, as the magnitude: W' = magnitude / norm * (W + scale B A), by rows. Shapes: N
-// tokens, I in features, O out features, R rank.
+// What DoRA (Liu et al. 2024) reckons beside products: a row of the adapted weight gives a direction alone,
+// and its length is trained apart, as the magnitude: W' = magnitude / norm * (W + scale B A), by rows.
+// Shapes: N tokens, I in features, O out features, R rank.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -16,7 +16,8 @@ at::Tensor row_squares(const at::Tensor& weight_OI);
 at::Tensor adapted_row_squares(const at::Tensor& weight_OI, const at::Tensor& weight_squares_O,
                                const at::Tensor& a_RI, const at::Tensor& b_OR, double scale);
 
-// Throws UserError(kModel) that names a row of the module whose length is not above its bound: it gives no direction.
+// Throws UserError(kModel) that names a row of the module whose length is not above its bound: it gives no
+// direction.
 void require_directions(const at::Tensor& lengths_O, const at::Tensor& bounds_O, const std::string& module);
 
 // y_NO = x_NO * factor_O (float32), or y_NO += that. All contiguous; in place is allowed.

@@ -1,7 +1,7 @@
 // A linear layer y = x W^T (+ b), with a trainable low-rank update (LoRA, Hu et al. 2021) where one is
-// attached: y += scale * B (A drop(x)); with a magnitude too (DoRA, nn/dora.h) also y += (magnitude / norm - 1) *
-// (W + scale B A) drop(x), the norm a constant in backward. Forward and backward are written out; there is no
-// autograd. Shapes: N tokens, I in features, O out features, R rank.
+// attached: y += scale * B (A drop(x)); with a magnitude too (DoRA, nn/dora.h) also y += (magnitude / norm -
+// 1) * (W + scale B A) drop(x), the norm a constant in backward. Forward and backward are written out; there
+// is no autograd. Shapes: N tokens, I in features, O out features, R rank.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -63,8 +63,8 @@ class Linear {
   void backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const LoraActivations& kept,
                 const PassContext& context, at::Tensor* dx_NI) const;
 
-  // Of DoRA: the lengths of the rows of W + scale B A, float32. Throws UserError(kModel) where, the first time,
-  // one is zero. The weight is there whole.
+  // Of DoRA: the lengths of the rows of W + scale B A, float32. Throws UserError(kModel) where, the first
+  // time, one is zero. The weight is there whole.
   at::Tensor row_norms() const;
 
  private:

@@ -33,13 +33,13 @@ struct LoraOptions {
           "but the "
           "output head.");
     field("allow_missing_targets", c.allow_missing_targets, "Go on where a target name hits no module.");
-    field(
-        "init_adapter", c.init_adapter,
-        "Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha, targets and kind "
-        "count.");
+    field("init_adapter", c.init_adapter,
+          "Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha, targets and kind "
+          "count.");
     field("use_rslora", c.use_rslora, "rsLoRA: the update is scaled by alpha / sqrt(rank).");
     field("use_dora", c.use_dora,
-          "DoRA: the length of each row of an adapted weight is trained apart from its direction. Closer to full "
+          "DoRA: the length of each row of an adapted weight is trained apart from its direction. Closer to "
+          "full "
           "fine-tuning at the same rank; slower, most of all with --lora_dropout above 0.");
   }
 

@@ -161,7 +161,8 @@ at::Tensor PackedLinear::forward(const at::Tensor& x_NI, at::ScalarType out_type
           task.low_block = low_b_blocks_.const_data_ptr<T>() + block * task.rank * kTile;
         }
         multiply_group(task, sums.data());
-        const Sums done{sums.data(), factor_O_.defined() ? factor_O_.const_data_ptr<float>() + block * kTile : nullptr,
+        const Sums done{sums.data(),
+                        factor_O_.defined() ? factor_O_.const_data_ptr<float>() + block * kTile : nullptr,
                         task.rows, std::min(kTile, out_features_ - block * kTile), out_features_};
         dispatch_element_type(out_type, [&]<class Out>(Out*) {
           auto* to = y_NO.mutable_data_ptr<Out>() + first_row * out_features_ + block * kTile;

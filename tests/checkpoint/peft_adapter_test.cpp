@@ -258,9 +258,14 @@ TEST_F(PeftAdapter, ConfigDefaults) {
 // Oracle: PEFT's targets for Llama, and its methods' own settings, where a file names no targets.
 TEST_F(PeftAdapter, ConfigWithoutTargets) {
   for (const bool dora : {false, true}) {
-    folder_.write("adapter/adapter_config.json",
-                  Json({{"peft_type", "LORA"}, {"r", 64}, {"lora_alpha", 64}, {"target_modules", nullptr},
-                        {"lora_bias", false}, {"use_dora", dora}, {"use_rslora", !dora}}).dump());
+    folder_.write("adapter/adapter_config.json", Json({{"peft_type", "LORA"},
+                                                       {"r", 64},
+                                                       {"lora_alpha", 64},
+                                                       {"target_modules", nullptr},
+                                                       {"lora_bias", false},
+                                                       {"use_dora", dora},
+                                                       {"use_rslora", !dora}})
+                                                     .dump());
     const auto shape = read_peft_config(adapter_);
     EXPECT_EQ(shape.targets, (std::vector<std::string>{"q_proj", "v_proj"}));
     EXPECT_EQ(shape.use_dora, dora);

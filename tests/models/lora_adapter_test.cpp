@@ -125,7 +125,8 @@ TEST_F(LoraAdapter, AFreshDoraHasTheLengthsOfTheRows) {
   EXPECT_EQ(magnitude.name, "base_model.model.model.layers.0.mlp.gate_proj.lora_magnitude_vector");
   EXPECT_EQ(magnitude.compute.scalar_type(), at::kFloat);
   const auto lengths = at::linalg_vector_norm(in_double(gate.weight_OI), 2, at::IntArrayRef{1});
-  EXPECT_LT(relative_error(magnitude.compute, lengths), 1e-6) << "of weights as they are held, not as multiplied";
+  EXPECT_LT(relative_error(magnitude.compute, lengths), 1e-6)
+      << "of weights as they are held, not as multiplied";
   EXPECT_EQ(model.parameters().size(), 9U);
   auto weights = tiny_weights(tiny_config());
   weights.at("model.layers.0.mlp.gate_proj.weight")[7].zero_();
@@ -147,8 +148,9 @@ TEST_F(LoraAdapter, MergingIsTheFormula) {
     auto wanted =
         in_double(linear.weight_OI) + at::mm(in_double(lora.b_OR.value), in_double(lora.a_RI.value)) * 1.5;
     if (dora)
-      wanted = wanted * (in_double(lora.magnitude_O->value) /
-                         at::linalg_vector_norm(wanted, 2, at::IntArrayRef{1})).unsqueeze(1);
+      wanted = wanted *
+               (in_double(lora.magnitude_O->value) / at::linalg_vector_norm(wanted, 2, at::IntArrayRef{1}))
+                   .unsqueeze(1);
     merge_lora(model);
     EXPECT_LT(relative_error(linear.weight_OI, wanted), 1e-6) << dora;
     EXPECT_FALSE(linear.lora);

@@ -64,9 +64,8 @@ TEST(Dora, ARowOfZerosGivesNoDirection) {
   const auto bounds = at::zeros({6});
   require_directions(lengths, bounds, "layer");
   lengths[4] = 0;
-  const auto text = expect_user_error(ExitCode::kModel, "row 4 is zero", [&] {
-    require_directions(lengths, bounds, "layer");
-  });
+  const auto text = expect_user_error(ExitCode::kModel, "row 4 is zero",
+                                      [&] { require_directions(lengths, bounds, "layer"); });
   EXPECT_NE(text.find("layer.weight"), text.npos);
 }
 

@@ -126,9 +126,7 @@ TEST(Linear, APackedDoraIsTheSame) {
 TEST(Linear, DoraRefusesARowOfZeros) {
   LoraActivations kept;
   const auto refused = [&](Case& c) {
-    expect_user_error(ExitCode::kModel, "row 3 is zero", [&] {
-      c.linear.forward(c.x, c.evaluation, kept);
-    });
+    expect_user_error(ExitCode::kModel, "row 3 is zero", [&] { c.linear.forward(c.x, c.evaluation, kept); });
   };
   Case zeros(at::kFloat, 0, Adapter::kDora), cancelled(at::kFloat, 0, Adapter::kDora);
   zeros.linear.weight_OI[3].zero_();
@@ -211,8 +209,8 @@ TEST(Linear, AWeightOfAnotherDtypeIsConverted) {
   c.linear.weight_OI = c.linear.weight_OI.to(at::kFloat);
   LoraActivations kept;
   at::Tensor dx, same_dx;
-  EXPECT_TRUE(bits_are_equal(c.linear.forward(c.x, c.training, kept),
-                             same.linear.forward(c.x, c.training, kept)));
+  EXPECT_TRUE(
+      bits_are_equal(c.linear.forward(c.x, c.training, kept), same.linear.forward(c.x, c.training, kept)));
   c.linear.backward(c.dy, c.x, kept, c.training, &dx);
   same.linear.backward(c.dy, c.x, kept, c.training, &same_dx);
   EXPECT_TRUE(bits_are_equal(dx, same_dx));

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from support.program import probe
+from support.program import anneal, probe, write_rows
 from reference import adapter_check, tiny_models
 
 LOGITS_FP32 = 1e-5  # max|a-b| / max|b|: rounding of float32 sums in another order
@@ -41,6 +42,17 @@ def test_adapter_logits_equal_peft(name: str, kind: str, tiny, samples: list[dic
     ours = probe(tmp_path, model=folder, adapter=adapter, samples=samples)["logits"]
     assert adapter_check.largest_difference(ours, _all_logits(reference, samples)) <= LOGITS_FP32
     assert adapter_check.adapter_is_live(reference, torch.tensor(samples[0]["ids"])) > 1e-2
+
+
+@pytest.mark.parametrize("kind", tiny_models.ADAPTER_KINDS)
+def test_score_takes_an_adapter(kind: str, tiny, tmp_path: Path):
+    folder, adapter = tiny("qwen3", kind=kind)
+    rows = write_rows(tmp_path / "rows.jsonl", [{"input": "Ada sold 3 apples", "output": " to the market."}])
+    anneal("score", "--hf_model_id", folder, "--adapter", adapter, "--data", rows, "--logits", tmp_path / "logits",
+           "--compute_dtype", "fp32")  # fmt: skip
+    ours = load_file(tmp_path / "logits")
+    theirs = adapter_check.logits(adapter_check.load(folder, adapter).model, ours["ids"])
+    assert adapter_check.largest_difference(ours["logits"], theirs) <= LOGITS_FP32
 
 
 @pytest.mark.parametrize("kind", [None, *tiny_models.ADAPTER_KINDS])

@@ -102,8 +102,7 @@ class ReferenceModel {
     if (magnitude == leaves_.end()) return y + update;
     // The norm counts as a constant.
     const auto weight = leaves_.at(name + ".weight");
-    const auto norm =
-        at::linalg_vector_norm((weight + scale * b.matmul(a)).detach(), 2, at::IntArrayRef{1});
+    const auto norm = at::linalg_vector_norm((weight + scale * b.matmul(a)).detach(), 2, at::IntArrayRef{1});
     const auto base = dropped.matmul(weight.t());
     return y - base + magnitude->second / norm * (base + update);
   }

@@ -102,7 +102,8 @@ struct MetaStep {
   c10::intrusive_ptr<RecordingBackend> backend;  // of a model that is shared
   ProcessGroup group;
 
-  MetaStep(const std::string& architecture, bool full, at::ScalarType compute, int ranks = 1, bool dora = false) {
+  MetaStep(const std::string& architecture, bool full, at::ScalarType compute, int ranks = 1,
+           bool dora = false) {
     write_file_atomically(folder / "config.json", config_of(architecture).dump());
     model = std::make_unique<CausalLm>(folder.path(), Precision{compute, std::nullopt}, at::kMeta,
                                        ranks > 1 ? Loading::kToBeShared : Loading::kWhole);

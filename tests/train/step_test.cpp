@@ -37,9 +37,10 @@ struct Loaded {
     if (setup.targets.empty())
       model->train_all_weights();
     else
-      add_lora(*model,
-               {.rank = 4, .alpha = 6, .dropout = setup.dropout, .targets = setup.targets, .use_dora = setup.dora},
-               kSeed);
+      add_lora(
+          *model,
+          {.rank = 4, .alpha = 6, .dropout = setup.dropout, .targets = setup.targets, .use_dora = setup.dora},
+          kSeed);
     start_magnitudes(*model);
     for (auto* parameter : model->parameters()) {
       const auto noise = random_tensor(parameter->value.sizes(), hash_name(parameter->name));
@@ -110,7 +111,8 @@ TEST(Step, LoraGradientsEqualTheReference) {
   for (const char* architecture : {"LlamaForCausalLM", "Qwen3ForCausalLM"})
     for (const auto& targets : target_sets)
       for (const bool dora : {false, true})
-        expect_reference({architecture, false, targets, 0.2, at::kFloat, dora}, kFloat32Loss, kFloat32Gradient);
+        expect_reference({architecture, false, targets, 0.2, at::kFloat, dora}, kFloat32Loss,
+                         kFloat32Gradient);
 }
 
 // Oracle: the same reference; bfloat16 is near it.
@@ -118,7 +120,8 @@ TEST(Step, Bfloat16IsNearTheReference) {
   constexpr double kBf16Loss = 2e-2;
   for (const auto& targets : {std::vector<std::string>{}, std::vector<std::string>{"all-linear"}})
     for (const bool dora : {false, true})
-      expect_reference({"Qwen3ForCausalLM", true, targets, 0.1, at::kBFloat16, dora}, kBf16Loss, kBf16Gradient);
+      expect_reference({"Qwen3ForCausalLM", true, targets, 0.1, at::kBFloat16, dora}, kBf16Loss,
+                       kBf16Gradient);
 }
 
 // Oracle: central differences of the loss along the gradient and along random parts of it.
