@@ -85,7 +85,7 @@ std::int64_t trained_count(const CausalLm& model) {
 void require_kind(const LoraShape& shape, const LoraOptions& lora, const std::filesystem::path& folder) {
   const auto require = [&](bool wanted, bool found, const char* flag) {
     if (wanted && !found)
-      fail(ExitCode::kUsage, "the adapter in " + folder.string() + " is none", flag,
+      fail(ExitCode::kUsage, "the adapter in " + folder.string() + " is of another kind", flag,
            "leave the flag out, or start without --init_adapter");
   };
   require(lora.use_rslora, shape.use_rslora, "--use_rslora");

@@ -37,10 +37,10 @@ struct LoraOptions {
           "Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha, targets and kind "
           "count.");
     field("use_rslora", c.use_rslora, "rsLoRA: the update is scaled by alpha / sqrt(rank).");
-    field("use_dora", c.use_dora,
-          "DoRA: the length of each row of an adapted weight is trained apart from its direction. Closer to "
-          "full "
-          "fine-tuning at the same rank; slower, most of all with --lora_dropout above 0.");
+    field(
+        "use_dora", c.use_dora,
+        "DoRA: the length of each row of an adapted weight is trained apart from its direction. Slower, most "
+        "of all with --lora_dropout above 0.");
   }
 
   // The list of target names, split and trimmed.

@@ -1,16 +1,19 @@
 """Oracle: transformers (and PEFT), one sample at a time."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from support.program import anneal, probe, write_rows
+from support.program import SHARED, anneal, probe, write_rows
 from reference import adapter_check, tiny_models
 
 LOGITS_FP32 = 1e-5  # max|a-b| / max|b|: rounding of float32 sums in another order
+PUBLISHED = SHARED / "data" / "adapters"
 BF16_SHARE = 1.5  # our error in bf16 against fp32, over that of transformers in bf16
 
 
@@ -53,6 +56,21 @@ def test_score_takes_an_adapter(kind: str, tiny, tmp_path: Path):
     ours = load_file(tmp_path / "logits")
     theirs = adapter_check.logits(adapter_check.load(folder, adapter).model, ours["ids"])
     assert adapter_check.largest_difference(ours["logits"], theirs) <= LOGITS_FP32
+
+
+@pytest.mark.skipif(not PUBLISHED.exists(), reason="../shared/data/adapters is absent")
+@pytest.mark.parametrize("name", ["llama-3.2-3B-rank32", "llama-3.2-3B-rank32-dora", "llama-3.2-3B-rank64-rslora"])
+def test_published_configurations_mean_what_they_mean_in_peft(name: str, tiny, samples: list[dict], tmp_path: Path):
+    """They name no targets: both take the defaults of the family."""
+    folder, _ = tiny("llama")
+    config = PeftConfig.from_pretrained(PUBLISHED / name)
+    reference = get_peft_model(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), config).eval()
+    tiny_models.random_adapter(reference)
+    reference.save_pretrained(tmp_path / "adapter")
+    shutil.copy(PUBLISHED / name / "adapter_config.json", tmp_path / "adapter")
+    ours = probe(tmp_path, model=folder, adapter=tmp_path / "adapter", samples=samples)["logits"]
+    assert adapter_check.largest_difference(ours, _all_logits(reference, samples)) <= LOGITS_FP32
+    assert adapter_check.adapter_is_live(reference, torch.tensor(samples[0]["ids"])) > 1e-2
 
 
 @pytest.mark.parametrize("kind", [None, *tiny_models.ADAPTER_KINDS])
