@@ -49,8 +49,8 @@ class Config:
     init_adapter: Optional[str] = None
     # rsLoRA: the update is scaled by alpha / sqrt(rank).
     use_rslora: bool = False
-    # DoRA: the length of each row of an adapted weight is trained apart from its direction. Closer to full fine-tuning at
-    # the same rank; slower, most of all with --lora_dropout above 0.
+    # DoRA: the length of each row of an adapted weight is trained apart from its direction. Slower, most of all with
+    # --lora_dropout above 0.
     use_dora: bool = False
     # The folder of training.jsonl, validation.jsonl and test.jsonl. Files that lie there are used; default: a folder under
     # datasets/ named after dataset, config and ratios.
