@@ -37,7 +37,7 @@ class Config:
     full_ft: bool = False
     # Rank of the adapter.
     lora_rank: int = 32
-    # The update is scaled by alpha / rank.
+    # The update is scaled by alpha / rank (see --use_rslora).
     lora_alpha: float = 32.0
     # Drop probability on the adapter's input, in training only.
     lora_dropout: float = 0.1
@@ -45,11 +45,12 @@ class Config:
     lora_target_modules: str = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
     # Go on where a target name hits no module.
     allow_missing_targets: bool = False
-    # Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha and targets count.
+    # Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha, targets and kind count.
     init_adapter: Optional[str] = None
-    # Scale by alpha / sqrt(rank).
+    # rsLoRA: the update is scaled by alpha / sqrt(rank).
     use_rslora: bool = False
-    # Weight-decomposed LoRA.
+    # DoRA: the length of each row of an adapted weight is trained apart from its direction. Slower, most of all with
+    # --lora_dropout above 0.
     use_dora: bool = False
     # The folder of training.jsonl, validation.jsonl and test.jsonl. Files that lie there are used; default: a folder under
     # datasets/ named after dataset, config and ratios.

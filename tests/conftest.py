@@ -16,22 +16,28 @@ from reference import experts, hf_train, tiny_models
 def tiny(tmp_path_factory: pytest.TempPathFactory):
     """tiny("qwen3") -> (folder of a tiny random model, folder of a random adapter on every linear layer)."""
     root = tmp_path_factory.mktemp("tiny")
+    models: dict[tuple, Path] = {}
     made: dict[tuple, tuple[Path, Path]] = {}
 
-    def make(name: str, dtype: torch.dtype = torch.float32, sharded: bool = False) -> tuple[Path, Path]:
-        key = (name, dtype, sharded)
-        if key not in made:
+    def make(
+        name: str, dtype: torch.dtype = torch.float32, sharded: bool = False, kind: str = "lora"
+    ) -> tuple[Path, Path]:
+        if (name, dtype, sharded) not in models:
             folder = root / f"{name}-{dtype}-{sharded}".replace("torch.", "")
-            model = tiny_models.make_folder(folder, name, dtype, sharded)
-            targets = tiny_models.targets_of(name)
-            experts_too = "w1" in targets or (name.startswith("qwen3-moe") and "up_proj" in targets)
-            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8, targets=targets[:4] if experts_too else targets)
+            models[name, dtype, sharded] = tiny_models.make_folder(folder, name, dtype, sharded)
+        key = (name, dtype, sharded, kind)
+        if key not in made:
+            model = models[name, dtype, sharded]
+            adapter = model / "adapter" if kind == "lora" else model.with_name(f"{model.name}-{kind}")
+            targets, has_experts = tiny_models.targets_of(name), tiny_models.adapts_experts(name)
+            recipe = hf_train.Recipe(steps=1, rank=4, alpha=8, targets=targets[:4] if has_experts else targets,
+                                     **tiny_models.ADAPTER_KINDS[kind])  # fmt: skip
             network = hf_train.add_adapter(hf_train.load_base(model, recipe), recipe)
             tiny_models.random_adapter(network)
-            network.save_pretrained(folder / "adapter")
-            if experts_too:
-                experts.add_expert_adapters(folder / "adapter", model)
-            made[key] = (model, folder / "adapter")
+            network.save_pretrained(adapter)
+            if has_experts and kind == "lora":  # PEFT takes no other kind there
+                experts.add_expert_adapters(adapter, model)
+            made[key] = (model, adapter)
         return made[key]
 
     return make

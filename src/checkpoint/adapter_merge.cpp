@@ -1,7 +1,6 @@
 // Shapes: O out features, I in features, R rank.
 #include "checkpoint/adapter_merge.h"
 
-#include <ATen/ops/add.h>
 #include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
 
@@ -14,13 +13,14 @@ namespace {
 constexpr const char* kPrefix = "base_model.model.";
 constexpr const char* kA = ".lora_A.weight";
 constexpr const char* kB = ".lora_B.weight";
+constexpr const char* kMagnitude = ".lora_magnitude_vector";
 constexpr std::size_t kShownProblems = 8;
 constexpr const char* kRemedy = "use the base model that the adapter was trained on";
 
-// "" where the name is not that of one half of an update.
+// "" where the name is not that of a part of an update.
 std::string module_of(const std::string& tensor) {
   const std::string prefix = kPrefix;
-  for (const char* ending : {kA, kB})
+  for (const char* ending : {kA, kB, kMagnitude})
     if (tensor.starts_with(prefix) && tensor.ends_with(ending))
       return tensor.substr(prefix.size(), tensor.size() - prefix.size() - std::string(ending).size());
   return "";
@@ -47,7 +47,9 @@ AdapterMerge::AdapterMerge(const std::filesystem::path& adapter, const Safetenso
   std::set<std::string> modules;
   for (const auto& [name, view] : file_.tensors()) {
     const auto module = module_of(name);
-    if (module.empty() || !is_floating_point(view.dtype) || view.shape.size() != 2)
+    const bool is_magnitude = name.ends_with(kMagnitude);
+    if (module.empty() || !is_floating_point(view.dtype) || view.shape.size() != (is_magnitude ? 1 : 2) ||
+        (is_magnitude && !config_.shape.use_dora))
       problems.push_back({"tensor '" + name + "' is not the low-rank update of a weight",
                           file_.path().string(), "use a plain LoRA adapter"});
     else if (modules.insert(module).second)
@@ -66,9 +68,9 @@ AdapterMerge::AdapterMerge(const std::filesystem::path& adapter, const Safetenso
 void AdapterMerge::require_fit(const std::string& module, const SafetensorsFolder& base,
                                std::vector<Problem>& problems) {
   const auto where = file_.path().string();
-  const auto a = file_.tensors().find(kPrefix + module + kA), b = file_.tensors().find(kPrefix + module + kB);
-  if (a == file_.tensors().end() || b == file_.tensors().end()) {
-    const auto missing = kPrefix + module + (a == file_.tensors().end() ? kA : kB);
+  const auto *a = find(module, kA), *b = find(module, kB), *magnitude = find(module, kMagnitude);
+  if (!a || !b || (!magnitude && config_.shape.use_dora)) {
+    const auto missing = kPrefix + module + (!a ? kA : !b ? kB : kMagnitude);
     problems.push_back({"tensor '" + missing + "' is missing", where, "use a complete adapter"});
     return;
   }
@@ -84,8 +86,7 @@ void AdapterMerge::require_fit(const std::string& module, const SafetensorsFolde
                         base.file_of(name), "use unquantized weights"});
     return;
   }
-  const auto& a_shape = a->second.shape;
-  const auto& b_shape = b->second.shape;
+  const auto &a_shape = a->shape, &b_shape = b->shape;
   auto wanted = weight.shape;
   if (config_.fan_in_fan_out) std::reverse(wanted.begin(), wanted.end());
   const auto rank = config_.shape.rank_of(module);
@@ -99,7 +100,19 @@ void AdapterMerge::require_fit(const std::string& module, const SafetensorsFolde
          where, kRemedy});
     return;
   }
-  updates_.emplace(name, Update{a->second, b->second, config_.shape.scale_of(module)});
+  if (magnitude && magnitude->shape != std::vector<std::int64_t>{b_shape[0]}) {
+    problems.push_back({fmt::format("module '{}' has {} magnitudes for {} rows", module,
+                                    text_of(magnitude->shape), b_shape[0]),
+                        where, kRemedy});
+    return;
+  }
+  updates_.emplace(name, Update{*a, *b, config_.shape.scale_of(module),
+                                magnitude ? std::optional(*magnitude) : std::nullopt});
+}
+
+const TensorView* AdapterMerge::find(const std::string& module, const char* ending) const {
+  const auto found = file_.tensors().find(kPrefix + module + ending);
+  return found == file_.tensors().end() ? nullptr : &found->second;
 }
 
 // A file that has lost layers would else be merged as if they had not been trained.
@@ -126,10 +139,12 @@ std::int64_t AdapterMerge::largest_rank() const {
 }
 
 at::Tensor AdapterMerge::merged(const std::string& tensor, const at::Tensor& weight) const {
-  const auto& update = updates_.at(tensor);
-  auto delta = low_rank_update(tensor_of(update.a_RI), tensor_of(update.b_OR), update.scale);
-  if (config_.fan_in_fan_out) delta = delta.t();
-  return at::add(weight.to(at::kFloat), delta);
+  const auto& [a, b, scale, magnitude] = updates_.at(tensor);
+  const WeightUpdate update{tensor_of(a), tensor_of(b), scale,
+                            magnitude ? tensor_of(*magnitude).to(at::kFloat) : at::Tensor()};
+  const auto module = tensor.substr(0, tensor.size() - std::string(".weight").size());
+  return config_.fan_in_fan_out ? merged_weight(module, weight.t(), update).t()
+                                : merged_weight(module, weight, update);
 }
 
 }  // namespace anneal

@@ -1,10 +1,11 @@
-// A LoRA adapter folded into the weights of a base model: W + scale * B A. It goes by the names and shapes of
-// tensors and knows no family.
+// A LoRA or DoRA adapter folded into the weights of a base model. It goes by the names and shapes of tensors
+// and knows no family.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "checkpoint/peft_adapter.h"
@@ -30,8 +31,10 @@ class AdapterMerge {
   struct Update {
     TensorView a_RI, b_OR;
     double scale;
+    std::optional<TensorView> magnitude_O;
   };
   void require_fit(const std::string& module, const SafetensorsFolder& base, std::vector<Problem>& problems);
+  const TensorView* find(const std::string& module, const char* ending) const;
   void require_every_target(const SafetensorsFolder& base, std::vector<Problem>& problems) const;
 
   PeftConfig config_;

@@ -46,6 +46,17 @@ void require_off(const OrderedJson& config, std::initializer_list<const char*> k
            where, "use a plain LoRA adapter");
 }
 
+// Some ways to start an adapter take something off the base weights, and PEFT does so again where it loads
+// one.
+void require_unchanged_base(const Json& config, const std::string& where) {
+  const auto start = config.value("init_lora_weights", Json());
+  if (!start.is_string()) return;
+  for (const char* name : {"pissa", "olora", "corda", "loftq", "lora_ga"})
+    if (start.get<std::string>().starts_with(name))
+      fail(ExitCode::kModel, "\"init_lora_weights\": " + start.dump() + " is not supported", where,
+           "have PEFT save it as a plain LoRA adapter (path_initial_model_for_weight_conversion)");
+}
+
 // In the order of the file: the first pattern that matches counts.
 ModulePatterns patterns_of(const OrderedJson& config, const char* key, bool whole, const std::string& where) {
   ModulePatterns patterns;
@@ -121,7 +132,7 @@ void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape&
       {"revision", nullptr},
       {"target_modules", target_modules(shape)},
       {"task_type", "CAUSAL_LM"},
-      {"use_dora", false},
+      {"use_dora", shape.use_dora},
       {"use_rslora", said.use_rslora},
   };
   write_file_atomically(folder / "adapter_config.json", config.dump(2) + "\n");
@@ -138,9 +149,11 @@ PeftConfig read_any_peft_config(const std::filesystem::path& folder) {
   if (type != "LORA")
     fail(ExitCode::kModel, "peft_type \"" + type + "\" is not supported", where, "use a LoRA adapter");
   require_off(ordered,
-              {"use_dora", "lora_bias", "bias", "modules_to_save", "target_parameters", "layer_replication",
-               "trainable_token_indices"},
+              {"lora_bias", "bias", "modules_to_save", "target_parameters", "layer_replication",
+               "trainable_token_indices", "alora_invocation_tokens", "arrow_config", "use_bdlora",
+               "use_qalora", "kasa_config"},
               where);
+  require_unchanged_base(config, where);
   PeftConfig made;
   made.base_model = optional<std::string>(config, "base_model_name_or_path", "", where, ExitCode::kModel);
   made.fan_in_fan_out = optional<bool>(config, "fan_in_fan_out", false, where, ExitCode::kModel);
@@ -153,13 +166,14 @@ PeftConfig read_any_peft_config(const std::filesystem::path& folder) {
   made.shape.targets = targets_of(config, where);
   made.targets_are_a_pattern = config.value("target_modules", Json()).is_string();
   made.shape.use_rslora = optional<bool>(config, "use_rslora", false, where, ExitCode::kModel);
+  made.shape.use_dora = optional<bool>(config, "use_dora", false, where, ExitCode::kModel);
   made.shape.rank_pattern = patterns_of(ordered, "rank_pattern", /*whole=*/true, where);
   made.shape.alpha_pattern = patterns_of(ordered, "alpha_pattern", /*whole=*/false, where);
   return made;
 }
 
 LoraShape read_peft_config(const std::filesystem::path& folder) {
-  const auto config = read_any_peft_config(folder);
+  auto config = read_any_peft_config(folder);
   const auto where = (folder / "adapter_config.json").string();
   const auto refuse = [&](const char* problem) {
     fail(ExitCode::kModel, problem, where,
@@ -168,8 +182,8 @@ LoraShape read_peft_config(const std::filesystem::path& folder) {
   // PEFT has adapters of Conv1D layers so; no model of ours has such layers.
   if (config.fan_in_fan_out) refuse("\"fan_in_fan_out\": true is not supported");
   if (config.narrows_targets) refuse("\"layers_to_transform\" or \"exclude_modules\" is not supported");
-  if (config.shape.targets.empty())
-    fail(ExitCode::kModel, "the key \"target_modules\" is missing", where, "use a PEFT adapter folder");
+  // What PEFT takes for these families where no targets are named.
+  if (config.shape.targets.empty()) config.shape.targets = {"q_proj", "v_proj"};
   return config.shape;
 }
 

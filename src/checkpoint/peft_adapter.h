@@ -23,7 +23,8 @@ struct PeftConfig {
   bool targets_are_a_pattern = false;  // one text instead of a list: all-linear, or a regular expression
 };
 
-// Throws UserError(kModel) for what is more than low-rank updates of weights: DoRA, biases, whole modules.
+// Throws UserError(kModel) for what is more than low-rank updates and magnitudes of weights: biases, whole
+// modules.
 PeftConfig read_any_peft_config(const std::filesystem::path& folder);
 
 // The same for an adapter that is to be attached to a model of ours, and refused where it cannot.

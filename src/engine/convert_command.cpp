@@ -270,7 +270,10 @@ void say_how_to_load(const Conversion& conversion, const std::string& base_model
   }
   say(fmt::format("PEFT: PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(\"{}\"), \"{}\")",
                   base_model, path));
-  if (const auto rank = vllm_rank(largest_rank(read_any_peft_config(conversion.checkpoint.folder))))
+  const auto config = read_any_peft_config(conversion.checkpoint.folder);
+  if (config.shape.use_dora)
+    say("vLLM: serves no DoRA adapter; convert without --no_merge");
+  else if (const auto rank = vllm_rank(largest_rank(config)))
     say(fmt::format("vLLM: vllm serve {} --enable-lora --max-lora-rank {} --lora-modules adapter={}",
                     base_model, *rank, path));
   else

@@ -14,8 +14,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // What a state's tensors hang on: even --resume PATH cannot change it.
-const std::set<std::string> kShape = {"full_ft", "lora_rank", "lora_alpha", "lora_target_modules",
-                                      "init_adapter"};
+const std::set<std::string> kShape = {"full_ft",      "lora_rank",  "lora_alpha", "lora_target_modules",
+                                      "init_adapter", "use_rslora", "use_dora"};
 
 struct Difference {
   std::string option, before, now;

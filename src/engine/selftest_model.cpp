@@ -78,10 +78,12 @@ void write_model(const std::filesystem::path& folder) {
 }
 
 // Losses and, as the last, the norm of what was trained.
-std::vector<double> five_steps(const std::filesystem::path& folder, at::Device device,
-                               at::ScalarType compute) {
+std::vector<double> five_steps(const std::filesystem::path& folder, at::Device device, at::ScalarType compute,
+                               bool use_dora) {
   CausalLm model(folder, {compute, std::nullopt}, device);
-  add_lora(model, {8, 16, 0.1, {"all-linear"}}, kSeed);
+  add_lora(model, {.rank = 8, .alpha = 16, .dropout = 0.1, .targets = {"all-linear"}, .use_dora = use_dora},
+           kSeed);
+  start_magnitudes(model);
   std::vector<std::vector<std::int32_t>> ids;
   for (const std::size_t length : {60, 7, 130, 33}) {
     auto& sample = ids.emplace_back(length);
@@ -107,13 +109,13 @@ std::vector<double> five_steps(const std::filesystem::path& folder, at::Device d
   return figures;
 }
 
-double steps_error(at::Device device, at::ScalarType compute) {
+double steps_error(at::Device device, at::ScalarType compute, bool use_dora) {
   const TemporaryFolder folder;
   write_model(folder.path());
-  const auto expected = five_steps(folder.path(), at::kCPU, at::kFloat);
+  const auto expected = five_steps(folder.path(), at::kCPU, at::kFloat, use_dora);
   std::optional<PlainForms> plain_forms;
   if (device.is_cpu()) plain_forms.emplace();
-  const auto actual = five_steps(folder.path(), device, compute);
+  const auto actual = five_steps(folder.path(), device, compute, use_dora);
   double largest = 0;
   for (std::size_t at = 0; at < expected.size(); ++at) {
     const double error = std::abs(actual[at] / expected[at] - 1);
@@ -125,10 +127,13 @@ double steps_error(at::Device device, at::ScalarType compute) {
 }  // namespace
 
 void add_model_checks(c10::Device device, std::vector<SelfCheck>& checks) {
-  checks.push_back(
-      {"five LoRA steps, float32", kFloat32Steps, [=] { return steps_error(device, at::kFloat); }});
-  checks.push_back(
-      {"five LoRA steps, bfloat16", kBf16Steps, [=] { return steps_error(device, at::kBFloat16); }});
+  for (const bool dora : {false, true}) {
+    const std::string name = dora ? "five DoRA steps, " : "five LoRA steps, ";
+    checks.push_back(
+        {name + "float32", kFloat32Steps, [=] { return steps_error(device, at::kFloat, dora); }});
+    checks.push_back(
+        {name + "bfloat16", kBf16Steps, [=] { return steps_error(device, at::kBFloat16, dora); }});
+  }
 }
 
 }  // namespace anneal

@@ -98,11 +98,14 @@ std::unique_ptr<StagedFolder> launch_with_adapter(const TestRequest& request, co
   const auto place = folder / "merged";
   sweep_leftovers(place);
   if (!tested.checkpoint.is_adapter) return nullptr;
-  const auto rank = largest_rank(read_any_peft_config(tested.checkpoint.folder).shape);
-  const bool is_servable = vllm_adapter_rank(rank).has_value();
+  const auto shape = read_any_peft_config(tested.checkpoint.folder).shape;
+  const auto rank = largest_rank(shape);
+  const bool is_servable = vllm_adapter_rank(rank).has_value() && !shape.use_dora;
   if (request.test.merge_adapter == "off" && !is_servable)
-    fail(ExitCode::kUsage, fmt::format("vLLM applies no adapter of rank {}", rank), "--merge_adapter",
-         "leave the flag out, so that the adapter is merged");
+    fail(ExitCode::kUsage,
+         shape.use_dora ? "vLLM applies no DoRA adapter"
+                        : fmt::format("vLLM applies no adapter of rank {}", rank),
+         "--merge_adapter", "leave the flag out, so that the adapter is merged");
   if (request.test.merge_adapter != "on" && is_servable) {
     launch.adapter = {tested.checkpoint.folder, rank};
     return nullptr;

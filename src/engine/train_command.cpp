@@ -81,6 +81,17 @@ std::int64_t trained_count(const CausalLm& model) {
   return trained;
 }
 
+// What an adapter is, its folder says; a flag that says more is a mistake.
+void require_kind(const LoraShape& shape, const LoraOptions& lora, const std::filesystem::path& folder) {
+  const auto require = [&](bool wanted, bool found, const char* flag) {
+    if (wanted && !found)
+      fail(ExitCode::kUsage, "the adapter in " + folder.string() + " is of another kind", flag,
+           "leave the flag out, or start without --init_adapter");
+  };
+  require(lora.use_rslora, shape.use_rslora, "--use_rslora");
+  require(lora.use_dora, shape.use_dora, "--use_dora");
+}
+
 // Makes the model trainable, and shares it over the ranks where that is wanted; returns the shape of the
 // adapter, or nothing for full fine-tuning.
 std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& request, const RunStart& start,
@@ -92,19 +103,27 @@ std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& re
   } else if (start.state || lora.init_adapter) {
     const auto folder = start.state ? start.state_folder : std::filesystem::path(*lora.init_adapter);
     shape = read_peft_config(folder);
+    require_kind(*shape, lora, folder);
     shape->dropout = lora.lora_dropout;
     shape->allow_missing_targets = lora.allow_missing_targets;
     load_peft_adapter(model, *shape, folder);
-    log.say(fmt::format("adapter from {}: rank {}, alpha {}", folder.string(), shape->rank, shape->alpha));
+    log.say(fmt::format("adapter from {}: rank {}, alpha {}{}{}", folder.string(), shape->rank, shape->alpha,
+                        shape->use_rslora ? ", rsLoRA" : "", shape->use_dora ? ", DoRA" : ""));
   } else {
-    shape = LoraShape{lora.lora_rank, lora.lora_alpha, lora.lora_dropout,
-                      resolved_targets(model.config, lora.targets()), lora.allow_missing_targets};
+    shape = LoraShape{lora.lora_rank,
+                      lora.lora_alpha,
+                      lora.lora_dropout,
+                      resolved_targets(model.config, lora.targets()),
+                      lora.allow_missing_targets,
+                      lora.use_rslora,
+                      lora.use_dora};
     std::string hits;
     for (const auto& [target, modules] : add_lora(model, *shape, request.train.seed))
       hits += fmt::format("{}{} {}", hits.empty() ? "" : ", ", target, modules);
     log.say("LoRA targets and the modules they hit: " + hits);
   }
   if (is_shared) model.share(group);
+  if (!start.state && !lora.init_adapter) start_magnitudes(model);
   if (lora.full_ft && start.state) {
     read_master_weights(trained_values(model), start.state_folder);
     for (auto* parameter : model.parameters()) parameter->refresh_compute();

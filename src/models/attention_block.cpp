@@ -44,7 +44,7 @@ void AttentionBlock::project_inputs(const ModelConfig& config, const at::Tensor&
                                     const PassContext& context, AttentionActivations& keep) const {
   std::vector<at::Tensor> parts;
   for (std::size_t index = 0; index < inputs.size(); ++index)
-    parts.push_back(inputs[index].forward(h_NE, context, keep.low_rank[index]));
+    parts.push_back(inputs[index].forward(h_NE, context, keep.lora[index]));
   if (parts.size() == 1)
     parts = parts[0].split_with_sizes({config.q_width(), config.kv_width(), config.kv_width()}, 1);
   const auto heads = [&](const at::Tensor& part, std::int64_t count) {
@@ -68,13 +68,13 @@ at::Tensor AttentionBlock::forward(const ModelConfig& config, const at::Tensor& 
     keep.attended.out_NHD = (*pass.attend)(q_NHD, k_NKD, keep.v_NKD, reach);
   else
     keep.attended = attention(q_NHD, k_NKD, keep.v_NKD, pass.segment_starts, attention_scale(config), reach);
-  return o_proj.forward(flat(keep.attended.out_NHD), pass.context, keep.output_low_rank);
+  return o_proj.forward(flat(keep.attended.out_NHD), pass.context, keep.output_lora);
 }
 
 void AttentionBlock::backward(const ModelConfig& config, const at::Tensor& dy_NE, const at::Tensor& h_NE,
                               AttentionActivations& kept, const LayerPass& pass, at::Tensor* dh_NE) const {
   at::Tensor d_attended;
-  o_proj.backward(dy_NE, flat(kept.attended.out_NHD), kept.output_low_rank, pass.context, &d_attended);
+  o_proj.backward(dy_NE, flat(kept.attended.out_NHD), kept.output_lora, pass.context, &d_attended);
   auto d = attention_backward(d_attended.view_as(kept.attended.out_NHD),
                               rotated(kept.q_NHD, q_norm, config, pass.rope),
                               rotated(kept.k_NKD, k_norm, config, pass.rope), kept.v_NKD, kept.attended,
@@ -84,7 +84,7 @@ void AttentionBlock::backward(const ModelConfig& config, const at::Tensor& dy_NE
   std::vector<at::Tensor> parts{flat(d.dq_NHD), flat(d.dk_NKD), flat(d.dv_NKD)};
   if (inputs.size() == 1) parts = {at::cat(parts, 1)};
   for (std::size_t index = 0; index < inputs.size(); ++index)
-    inputs[index].backward(parts[index], h_NE, kept.low_rank[index], pass.context, dh_NE);
+    inputs[index].backward(parts[index], h_NE, kept.lora[index], pass.context, dh_NE);
 }
 
 }  // namespace anneal

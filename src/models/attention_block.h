@@ -31,8 +31,8 @@ struct LayerPass {
 struct AttentionActivations {
   at::Tensor q_NHD, k_NKD, v_NKD;  // before q/k norm where the family has one, else rotated
   AttentionOutput attended;
-  std::array<at::Tensor, 3> low_rank;  // of `inputs`
-  at::Tensor output_low_rank;
+  std::array<LoraActivations, 3> lora;  // of `inputs`
+  LoraActivations output_lora;
 };
 
 class AttentionBlock {

@@ -242,8 +242,8 @@ void CausalLm::share(ProcessGroup& group) {
       unit.add_trained(*linear.bias_parameter, precision.compute, linear.bias_O.scalar_type(),
                        &linear.bias_O);
     if (!linear.lora) return;
-    for (auto* parameter : {&linear.lora->a_RI, &linear.lora->b_OR})
-      unit.add_trained(*parameter, precision.compute, at::kFloat, nullptr);
+    for (auto* parameter : linear.lora->parameters())
+      unit.add_trained(*parameter, parameter->compute.scalar_type(), at::kFloat, nullptr);
   };
   // Frozen ones are a few thousand numbers: every rank holds them.
   const auto add_norm = [](ShardedUnit& unit, NormWeight& norm) {
@@ -274,8 +274,7 @@ std::vector<Parameter*> CausalLm::parameters() const {
   for (const auto& layer : layers)
     layer.for_each_linear([&](const Linear& linear) {
       if (!linear.lora) return;
-      all.push_back(&linear.lora->a_RI);
-      all.push_back(&linear.lora->b_OR);
+      for (auto* parameter : linear.lora->parameters()) all.push_back(parameter);
     });
   return all;
 }

@@ -13,8 +13,10 @@ double needed_flops(const CausalLm& model, const std::vector<SampleView>& pool) 
   double per_token = 0;
   for (const auto& layer : model.layers) {
     layer.for_each_linear([&](const Linear& linear) {
-      double operations =
-          (linear.weight_parameter ? 6.0 : 4.0) * static_cast<double>(linear.weight_OI.numel());
+      const auto weights = static_cast<double>(linear.weight_OI.numel());
+      double operations = (linear.weight_parameter ? 6.0 : 4.0) * weights;
+      // DoRA multiplies what is dropped with the weight as well.
+      if (linear.has_magnitude() && linear.lora->dropout > 0) operations += 4 * weights;
       if (linear.lora)
         operations += 6.0 * static_cast<double>(linear.lora->a_RI.numel() + linear.lora->b_OR.numel());
       per_token += operations * linear.share_of_tokens;

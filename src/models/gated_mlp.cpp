@@ -26,22 +26,22 @@ bool GatedMlp::is_trained() const {
 at::Tensor GatedMlp::forward(const at::Tensor& h_NE, const PassContext& context, MlpActivations& keep) const {
   std::vector<at::Tensor> parts;
   for (std::size_t index = 0; index < inputs.size(); ++index)
-    parts.push_back(inputs[index].forward(h_NE, context, keep.low_rank[index]));
+    parts.push_back(inputs[index].forward(h_NE, context, keep.lora[index]));
   if (parts.size() == 1) parts = parts[0].chunk(2, 1);
   keep.gate_NF = parts[0].contiguous();
   keep.up_NF = parts[1].contiguous();
-  return down_proj.forward(activation(keep), context, keep.output_low_rank);
+  return down_proj.forward(activation(keep), context, keep.output_lora);
 }
 
 void GatedMlp::backward(const at::Tensor& dy_NE, const at::Tensor& h_NE, MlpActivations& kept,
                         const PassContext& context, at::Tensor* dh_NE) const {
   at::Tensor d_activation;
-  down_proj.backward(dy_NE, activation(kept), kept.output_low_rank, context, &d_activation);
+  down_proj.backward(dy_NE, activation(kept), kept.output_lora, context, &d_activation);
   swiglu_backward(d_activation, kept.gate_NF, kept.up_NF);  // they now hold their gradients
   std::vector<at::Tensor> parts{std::move(kept.gate_NF), std::move(kept.up_NF)};
   if (inputs.size() == 1) parts = {at::cat(parts, 1)};
   for (std::size_t index = 0; index < inputs.size(); ++index)
-    inputs[index].backward(parts[index], h_NE, kept.low_rank[index], context, dh_NE);
+    inputs[index].backward(parts[index], h_NE, kept.lora[index], context, dh_NE);
 }
 
 }  // namespace anneal

@@ -10,8 +10,8 @@ namespace anneal {
 
 struct MlpActivations {
   at::Tensor gate_NF, up_NF;
-  std::array<at::Tensor, 2> low_rank;  // of `inputs`
-  at::Tensor output_low_rank;
+  std::array<LoraActivations, 2> lora;  // of `inputs`
+  LoraActivations output_lora;
 };
 
 class GatedMlp {

@@ -20,6 +20,7 @@ struct LoraShape {
       targets;  // names or path endings; {"all-linear"} for every linear layer but the head
   bool allow_missing_targets = false;
   bool use_rslora = false;  // scaled by alpha / sqrt(rank) instead of alpha / rank
+  bool use_dora = false;    // with a magnitude for each row (nn/dora.h)
   ModulePatterns rank_pattern = {}, alpha_pattern = {};
 
   std::int64_t rank_of(const std::string& module) const;
@@ -41,14 +42,24 @@ struct TargetHits {
 };
 
 // A is uniform in (-1/sqrt(in), 1/sqrt(in)), as PEFT's kaiming_uniform(a = sqrt 5), and a function of seed,
-// module and element; B is zero. Throws UserError(kUsage) for a target that hits nothing, unless that is
-// allowed.
+// module and element; B is zero, and so is a magnitude. Throws UserError(kUsage) for a target that hits
+// nothing, unless that is allowed.
 std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed);
 
-// scale * B A, float32: what an adapter adds to a weight.
-at::Tensor low_rank_update(const at::Tensor& a_RI, const at::Tensor& b_OR, double scale);
+// Makes the magnitudes of a fresh adapter the lengths of the rows, so that it changes nothing yet. Of a
+// shared model every rank takes part. Throws UserError(kModel) for a row of zeros.
+void start_magnitudes(CausalLm& model);
 
-// Adds every adapter to the weights that it belongs to, computed in float32 and rounded once to the dtype
+struct WeightUpdate {
+  at::Tensor a_RI, b_OR;
+  double scale;
+  at::Tensor magnitude_O = {};  // of DoRA alone
+};
+// The weight with the adapter in it, float32. Throws UserError(kModel), naming the module, for a row of zeros
+// that has a magnitude.
+at::Tensor merged_weight(const std::string& module, const at::Tensor& weight_OI, const WeightUpdate& update);
+
+// Puts every adapter into the weights that it belongs to, computed in float32 and rounded once to the dtype
 // that they are held in, and takes it off. The model shares no memory with its files there any more.
 void merge_lora(CausalLm& model);
 

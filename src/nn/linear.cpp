@@ -1,16 +1,41 @@
 #include "nn/linear.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 
+#include "nn/dora.h"
+
 namespace anneal {
 namespace {
+
+// Of a row's squared length: what is left of a row that an update cancels is rounding.
+constexpr double kVanished = 1e-5;
 
 // The weight in the compute dtype: itself, or a copy that lives as long as the multiplication.
 at::Tensor in_dtype_of(const at::Tensor& x, const at::Tensor& weight) { return weight.to(x.scalar_type()); }
 
+void add_product(const at::Tensor& dy_NO, const at::Tensor& weight_OI, at::Tensor& dx_NI) {
+  if (dx_NI.defined())
+    dx_NI.addmm_(dy_NO, weight_OI);
+  else
+    dx_NI = at::mm(dy_NO, weight_OI);
+}
+
+at::Tensor scaled_columns(const at::Tensor& x_NO, const at::Tensor& factor_O) {
+  auto y_NO = at::empty_like(x_NO);
+  scale_columns(x_NO, factor_O, y_NO, /*accumulate=*/false);
+  return y_NO;
+}
+
 }  // namespace
+
+std::vector<Parameter*> Lora::parameters() {
+  std::vector<Parameter*> all{&a_RI, &b_OR};
+  if (magnitude_O) all.push_back(&*magnitude_O);
+  return all;
+}
 
 at::Tensor Linear::lora_input(const at::Tensor& x_NI, const PassContext& context) const {
   if (!drops(context)) return x_NI;
@@ -19,48 +44,84 @@ at::Tensor Linear::lora_input(const at::Tensor& x_NI, const PassContext& context
   return dropped_NI;
 }
 
-void Linear::pack(at::ScalarType type) {
-  packed = std::make_unique<PackedLinear>(weight_OI, type);
-  if (lora) packed->add_low_rank(lora->a_RI.compute, lora->b_OR.compute, lora->scale);
+at::Tensor Linear::row_norms() const { return row_norms(in_dtype_of(lora->a_RI.compute, weight_OI)); }
+
+at::Tensor Linear::row_norms(const at::Tensor& compute_weight_OI) const {
+  const bool is_first = !lora->weight_squares_O.defined();
+  // Of the weight as it is held, which is the one that an adapter is merged into.
+  if (is_first) lora->weight_squares_O = row_squares(weight_OI);
+  const auto squares_O = adapted_row_squares(compute_weight_OI, lora->weight_squares_O, lora->a_RI.compute,
+                                             lora->b_OR.compute, lora->scale);
+  if (is_first) require_directions(squares_O, lora->weight_squares_O * kVanished, name);
+  return squares_O.sqrt();
 }
 
-at::Tensor Linear::forward(const at::Tensor& x_NI, const PassContext& context,
-                           at::Tensor& low_rank_NR) const {
-  if (packed) {
-    auto y_NO = packed->forward(x_NI);
-    return bias_O.defined() ? y_NO.add_(bias_O) : y_NO;
+void Linear::pack(at::ScalarType type) {
+  packed = std::make_unique<PackedLinear>(weight_OI, type);
+  if (!lora) return;
+  packed->add_low_rank(lora->a_RI.compute, lora->b_OR.compute, lora->scale);
+  if (has_magnitude()) packed->scale_outputs(lora->magnitude_O->compute / row_norms());
+}
+
+at::Tensor Linear::forward(const at::Tensor& x_NI, const PassContext& context, LoraActivations& kept) const {
+  auto y_NO = packed ? packed->forward(x_NI) : product(x_NI, context, kept);
+  return bias_O.defined() ? y_NO.add_(bias_O) : y_NO;
+}
+
+at::Tensor Linear::product(const at::Tensor& x_NI, const PassContext& context, LoraActivations& kept) const {
+  const auto weight = in_dtype_of(x_NI, weight_OI);
+  auto y_NO = at::linear(x_NI, weight);
+  if (!lora) return y_NO;
+  const auto input_NI = lora_input(x_NI, context);
+  kept.low_rank_NR = at::mm(input_NI, lora->a_RI.compute.t());
+  const auto update_NO = lora->b_OR.compute.t();
+  y_NO.addmm_(kept.low_rank_NR, update_NO, 1, lora->scale);
+  if (!has_magnitude()) return y_NO;
+  kept.norms_O = row_norms(weight);
+  const auto factors_O = lora->magnitude_O->compute / kept.norms_O;
+  if (!drops(context)) {
+    kept.directed_NO = y_NO;
+    return scaled_columns(y_NO, factors_O);
   }
-  auto y_NO = at::linear(x_NI, in_dtype_of(x_NI, weight_OI));
-  if (bias_O.defined()) y_NO.add_(bias_O);
-  if (lora) {
-    low_rank_NR = at::mm(lora_input(x_NI, context), lora->a_RI.compute.t());
-    y_NO.addmm_(low_rank_NR, lora->b_OR.compute.t(), 1, lora->scale);
-  }
+  kept.directed_NO = at::linear(input_NI, weight).addmm_(kept.low_rank_NR, update_NO, 1, lora->scale);
+  scale_columns(kept.directed_NO, factors_O - 1, y_NO, /*accumulate=*/true);
   return y_NO;
 }
 
-void Linear::backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const at::Tensor& low_rank_NR,
+void Linear::backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const LoraActivations& kept,
                       const PassContext& context, at::Tensor* dx_NI) const {
   if (weight_parameter) weight_parameter->gradient.add_(at::mm(dy_NO.t(), x_NI));
   if (bias_parameter) bias_parameter->gradient.add_(dy_NO.sum(0, false, at::kFloat));
-  if (dx_NI) {
-    const auto weight = in_dtype_of(dy_NO, weight_OI);
-    if (dx_NI->defined())
-      dx_NI->addmm_(dy_NO, weight);
-    else
-      *dx_NI = at::mm(dy_NO, weight);
+  if (lora)
+    lora_backward(dy_NO, x_NI, kept, context, dx_NI);
+  else if (dx_NI)
+    add_product(dy_NO, in_dtype_of(dy_NO, weight_OI), *dx_NI);
+}
+
+void Linear::lora_backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const LoraActivations& kept,
+                           const PassContext& context, at::Tensor* dx_NI) const {
+  auto d_update_NO = dy_NO;  // the gradient of scale * B A drop(x)
+  at::Tensor factors_O;
+  if (has_magnitude()) {
+    auto& magnitude = *lora->magnitude_O;
+    factors_O = magnitude.compute / kept.norms_O;
+    magnitude.gradient.add_(column_dots(dy_NO, kept.directed_NO) / kept.norms_O);
+    d_update_NO = scaled_columns(dy_NO, factors_O);
   }
-  if (!lora) return;
-  const auto d_low_rank_NR = at::mm(dy_NO, lora->b_OR.compute);
-  lora->b_OR.gradient.add_(at::mm(dy_NO.t(), low_rank_NR), lora->scale);
+  const auto d_low_rank_NR = at::mm(d_update_NO, lora->b_OR.compute);
+  lora->b_OR.gradient.add_(at::mm(d_update_NO.t(), kept.low_rank_NR), lora->scale);
   lora->a_RI.gradient.add_(at::mm(d_low_rank_NR.t(), lora_input(x_NI, context)), lora->scale);
   if (!dx_NI) return;
-  if (drops(context)) {
-    const auto d_dropped_NI = at::mm(d_low_rank_NR.mul(lora->scale), lora->a_RI.compute);
-    add_dropout_backward(d_dropped_NI, keys(context), lora->dropout, *dx_NI);
-  } else {
+  const auto weight = in_dtype_of(dy_NO, weight_OI);
+  if (!drops(context)) {
+    add_product(d_update_NO, weight, *dx_NI);
     dx_NI->addmm_(d_low_rank_NR, lora->a_RI.compute, 1, lora->scale);
+    return;
   }
+  add_product(dy_NO, weight, *dx_NI);
+  auto d_dropped_NI = at::mm(d_low_rank_NR.mul(lora->scale), lora->a_RI.compute);
+  if (has_magnitude()) d_dropped_NI.addmm_(scaled_columns(dy_NO, factors_O - 1), weight);
+  add_dropout_backward(d_dropped_NI, keys(context), lora->dropout, *dx_NI);
 }
 
 }  // namespace anneal

@@ -1,11 +1,14 @@
 // A linear layer y = x W^T (+ b), with a trainable low-rank update (LoRA, Hu et al. 2021) where one is
-// attached: y += scale * B (A drop(x)). Forward and backward are written out; there is no autograd. Shapes: N
-// tokens, I in features, O out features, R rank.
+// attached: y += scale * B (A drop(x)); with a magnitude too (DoRA, nn/dora.h) also y += (magnitude / norm -
+// 1) * (W + scale B A) drop(x), the norm a constant in backward. Forward and backward are written out; there
+// is no autograd. Shapes: N tokens, I in features, O out features, R rank.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "nn/dropout.h"
 #include "nn/packed_linear.h"
@@ -16,8 +19,18 @@ namespace anneal {
 struct Lora {
   Parameter a_RI, b_OR;
   double scale;    // alpha / rank, or what the adapter says
-  double dropout;  // on the input of A, in training only
+  double dropout;  // on the input of A, in training only; of DoRA on that of W + scale B A
   std::uint64_t module_key;
+  std::optional<Parameter> magnitude_O = {};  // of DoRA alone; computes in float32
+  at::Tensor weight_squares_O = {};           // of DoRA: of the frozen rows, once they were asked for
+
+  std::vector<Parameter*> parameters();
+};
+
+// What backward needs of a forward pass, where there is an adapter.
+struct LoraActivations {
+  at::Tensor low_rank_NR;           // A drop(x)
+  at::Tensor directed_NO, norms_O;  // of DoRA: (W + scale B A) drop(x); the lengths of its rows
 };
 
 // What a forward or backward pass needs beside tensors. Evaluation has no row keys, and no dropout.
@@ -43,15 +56,23 @@ class Linear {
   std::int64_t in_features() const { return weight_OI.size(1); }
   std::int64_t out_features() const { return weight_OI.size(0); }
   bool is_trained() const { return weight_parameter != nullptr || lora != nullptr; }
+  bool has_magnitude() const { return lora && lora->magnitude_O; }
 
-  // Leaves A drop(x), which backward needs, in low_rank_NR.
-  at::Tensor forward(const at::Tensor& x_NI, const PassContext& context, at::Tensor& low_rank_NR) const;
+  at::Tensor forward(const at::Tensor& x_NI, const PassContext& context, LoraActivations& kept) const;
 
   // Adds to the gradients of what is trained; where dx_NI is given, sets it (if undefined) or adds to it.
-  void backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const at::Tensor& low_rank_NR,
+  void backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const LoraActivations& kept,
                 const PassContext& context, at::Tensor* dx_NI) const;
 
+  // Of DoRA: the lengths of the rows of W + scale B A, float32. Throws UserError(kModel) where, the first
+  // time, one is zero. The weight is there whole.
+  at::Tensor row_norms() const;
+
  private:
+  at::Tensor product(const at::Tensor& x_NI, const PassContext& context, LoraActivations& kept) const;
+  void lora_backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const LoraActivations& kept,
+                     const PassContext& context, at::Tensor* dx_NI) const;
+  at::Tensor row_norms(const at::Tensor& compute_weight_OI) const;
   at::Tensor lora_input(const at::Tensor& x_NI, const PassContext& context) const;
   bool drops(const PassContext& context) const { return context.training() && lora->dropout > 0; }
   DropoutKeys keys(const PassContext& context) const { return {context.dropout_row_keys, lora->module_key}; }

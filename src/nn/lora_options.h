@@ -24,7 +24,7 @@ struct LoraOptions {
   static void fields(auto& c, auto field) {
     field("full_ft", c.full_ft, "Train all weights instead of a LoRA adapter.");
     field("lora_rank", c.lora_rank, "Rank of the adapter.", FieldTraits{.minimum = 1});
-    field("lora_alpha", c.lora_alpha, "The update is scaled by alpha / rank.",
+    field("lora_alpha", c.lora_alpha, "The update is scaled by alpha / rank (see --use_rslora).",
           FieldTraits{.minimum = 0, .exclusive_minimum = true});
     field("lora_dropout", c.lora_dropout, "Drop probability on the adapter's input, in training only.",
           FieldTraits{.minimum = 0, .maximum = 1, .exclusive_maximum = true});
@@ -33,11 +33,14 @@ struct LoraOptions {
           "but the "
           "output head.");
     field("allow_missing_targets", c.allow_missing_targets, "Go on where a target name hits no module.");
+    field("init_adapter", c.init_adapter,
+          "Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha, targets and kind "
+          "count.");
+    field("use_rslora", c.use_rslora, "rsLoRA: the update is scaled by alpha / sqrt(rank).");
     field(
-        "init_adapter", c.init_adapter,
-        "Start from this PEFT adapter folder instead of a fresh adapter; its rank, alpha and targets count.");
-    field("use_rslora", c.use_rslora, "Scale by alpha / sqrt(rank).", FieldTraits{.later = "rsLoRA"});
-    field("use_dora", c.use_dora, "Weight-decomposed LoRA.", FieldTraits{.later = "DoRA"});
+        "use_dora", c.use_dora,
+        "DoRA: the length of each row of an adapted weight is trained apart from its direction. Slower, most "
+        "of all with --lora_dropout above 0.");
   }
 
   // The list of target names, split and trimmed.
@@ -60,8 +63,13 @@ struct LoraOptions {
         problems.push_back({"has an empty name", "--lora_target_modules", "separate names by single commas"});
         break;
       }
-    if (full_ft && init_adapter)
-      problems.push_back({"--full_ft trains no adapter", "--init_adapter", "leave out one of the two"});
+    const auto conflicts = [&](bool given, const char* flag) {
+      if (full_ft && given)
+        problems.push_back({"--full_ft trains no adapter", flag, "leave out one of the two"});
+    };
+    conflicts(init_adapter.has_value(), "--init_adapter");
+    conflicts(use_rslora, "--use_rslora");
+    conflicts(use_dora, "--use_dora");
   }
 };
 

@@ -11,6 +11,22 @@
 #include "nn/element_type.h"
 #include "nn/tile_gemm.h"
 
+#ifndef ANNEAL_NN_PACKED_LINEAR_ARGUMENTS  // this file is compiled once for each SIMD target
+#define ANNEAL_NN_PACKED_LINEAR_ARGUMENTS
+namespace anneal {
+namespace {
+
+// The first `width` columns of `rows` rows of kTile sums, for rows of an output that lie `stride` apart.
+struct Sums {
+  const float* values;
+  const float* factors;  // of the columns, where there are any
+  std::int64_t rows, width, stride;
+};
+
+}  // namespace
+}  // namespace anneal
+#endif
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "nn/packed_linear.cpp"
 #include <hwy/foreach_target.h>
@@ -20,24 +36,18 @@
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
 
-// The first `width` columns of `rows` rows of kTile sums, to rows of an output that lie `stride` apart.
 template <class Out>
-void store_rows(const float* sums, std::int64_t rows, std::int64_t width, std::int64_t stride, Out* to) {
-  for (std::int64_t row = 0; row < rows; ++row)
-    for_each_vector(width, [&](std::size_t at, std::size_t count) HWY_ATTR {
-      store(load(sums + row * kTile + at), to + row * stride + at, count);
+void store_rows(const Sums& sums, Out* to) {
+  for (std::int64_t row = 0; row < sums.rows; ++row)
+    for_each_vector(sums.width, [&](std::size_t at, std::size_t count) HWY_ATTR {
+      auto value = load(sums.values + row * kTile + at);
+      if (sums.factors) value = hn::Mul(value, load(sums.factors + at, count));
+      store(value, to + row * sums.stride + at, count);
     });
 }
 
-void store_rows_float(const float* sums, std::int64_t rows, std::int64_t width, std::int64_t stride,
-                      float* to) {
-  store_rows(sums, rows, width, stride, to);
-}
-
-void store_rows_bfloat16(const float* sums, std::int64_t rows, std::int64_t width, std::int64_t stride,
-                         c10::BFloat16* to) {
-  store_rows(sums, rows, width, stride, to);
-}
+void store_rows_float(const Sums& sums, float* to) { store_rows(sums, to); }
+void store_rows_bfloat16(const Sums& sums, c10::BFloat16* to) { store_rows(sums, to); }
 
 }  // namespace anneal::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -120,6 +130,8 @@ void PackedLinear::add_low_rank(const at::Tensor& a_RI, const at::Tensor& b_OR, 
   low_scale_ = scale;
 }
 
+void PackedLinear::scale_outputs(const at::Tensor& factor_O) { factor_O_ = factor_O.contiguous(); }
+
 at::Tensor PackedLinear::forward(const at::Tensor& x_NI, at::ScalarType out_type) const {
   const auto rows = x_NI.size(0), inner = blocks_.size(1);
   const auto x = pad_inner(x_NI, inner);
@@ -149,13 +161,15 @@ at::Tensor PackedLinear::forward(const at::Tensor& x_NI, at::ScalarType out_type
           task.low_block = low_b_blocks_.const_data_ptr<T>() + block * task.rank * kTile;
         }
         multiply_group(task, sums.data());
-        const auto width = std::min(kTile, out_features_ - block * kTile);
+        const Sums done{sums.data(),
+                        factor_O_.defined() ? factor_O_.const_data_ptr<float>() + block * kTile : nullptr,
+                        task.rows, std::min(kTile, out_features_ - block * kTile), out_features_};
         dispatch_element_type(out_type, [&]<class Out>(Out*) {
           auto* to = y_NO.mutable_data_ptr<Out>() + first_row * out_features_ + block * kTile;
           if constexpr (std::is_same_v<Out, float>)
-            HWY_DYNAMIC_DISPATCH(store_rows_float)(sums.data(), task.rows, width, out_features_, to);
+            HWY_DYNAMIC_DISPATCH(store_rows_float)(done, to);
           else
-            HWY_DYNAMIC_DISPATCH(store_rows_bfloat16)(sums.data(), task.rows, width, out_features_, to);
+            HWY_DYNAMIC_DISPATCH(store_rows_bfloat16)(done, to);
         });
       }
     });

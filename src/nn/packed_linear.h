@@ -17,6 +17,9 @@ class PackedLinear {
   // one rounding of the result.
   void add_low_rank(const at::Tensor& a_RI, const at::Tensor& b_OR, double scale);
 
+  // y *= factor_O, before that rounding: the float32 factor of each column.
+  void scale_outputs(const at::Tensor& factor_O);
+
   // y_NO in `out_type`: the packed type, or float32. x_NI is contiguous and of the packed type.
   at::Tensor forward(const at::Tensor& x_NI, at::ScalarType out_type) const;
   at::Tensor forward(const at::Tensor& x_NI) const { return forward(x_NI, type_); }
@@ -30,6 +33,7 @@ class PackedLinear {
   std::shared_ptr<PackedLinear> low_a_;  // A, so that its product is one of these too
   at::Tensor low_b_blocks_;              // [ceil(O / 64)] packed operands of R x 64
   double low_scale_ = 0;
+  at::Tensor factor_O_;  // undefined where there is none
 };
 
 }  // namespace anneal

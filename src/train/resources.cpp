@@ -30,11 +30,12 @@ std::int64_t kept_values_per_token(const ModelConfig& c, const DecoderLayer& lay
     values += layer.moe->experts_per_token * (2 * c.experts->intermediate_size + c.hidden_size);
   else
     values += 2 * c.intermediate_size;
-  double ranks = 0;
+  double adapter = 0;
   layer.for_each_linear([&](const Linear& linear) {
-    if (linear.lora) ranks += linear.share_of_tokens * static_cast<double>(linear.lora->a_RI.shape[0]);
+    if (linear.lora) adapter += linear.share_of_tokens * static_cast<double>(linear.lora->a_RI.shape[0]);
+    if (linear.has_magnitude()) adapter += static_cast<double>(linear.out_features());
   });
-  return values + static_cast<std::int64_t>(ranks);
+  return values + static_cast<std::int64_t>(adapter);
 }
 
 }  // namespace

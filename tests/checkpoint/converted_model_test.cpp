@@ -82,7 +82,10 @@ TEST_F(ConvertedModelTest, TargetsNeedNotBeNamed) {
   const ConvertedModel model(folder_ / "model", adapter_, std::nullopt);
   EXPECT_EQ(model.merge()->modules(), 1U);
   EXPECT_TRUE(model.merge()->changes(kWeight));
-  expect_user_error(ExitCode::kModel, "\"target_modules\" is missing", [&] { read_peft_config(adapter_); });
+  // One that is to be attached goes by PEFT's targets.
+  auto loaded = CausalLm(folder_ / "model", {at::kFloat, std::nullopt});
+  expect_user_error(ExitCode::kModel, "q_proj.lora_A.weight' is missing",
+                    [&] { load_peft_adapter(loaded, read_peft_config(adapter_), adapter_); });
 }
 
 // Oracle: the text of the error.
@@ -103,6 +106,28 @@ TEST_F(ConvertedModelTest, RefusesUpdatesThatAreNone) {
   tensors[kModule + ".lora_magnitude_vector"] = random_tensor({40}, 1);
   refuse("lora_magnitude_vector' is not", tensors);
   refuse("holds no tensors", {});
+  const auto refuse_dora = [&](const std::string& part, const Tensors& wrong) {
+    write_adapter(wrong);
+    auto config = Json::parse(folder_.read("adapter/adapter_config.json"));
+    config["use_dora"] = true;
+    folder_.write("adapter/adapter_config.json", config.dump());
+    expect_user_error(ExitCode::kModel, part, [&] {
+      const ConvertedModel model(folder_ / "model", adapter_, std::nullopt);
+      model.tensor(plan_of(model, kWeight));
+    });
+  };
+  refuse_dora("lora_magnitude_vector' is missing", update());
+  tensors[kModule + ".lora_magnitude_vector"] = random_tensor({39}, 1);
+  refuse_dora("has [39] magnitudes for 40 rows", tensors);
+  tensors[kModule + ".lora_magnitude_vector"] = random_tensor({40, 1}, 1);
+  refuse_dora("lora_magnitude_vector' is not", tensors);
+  tensors[kModule + ".lora_magnitude_vector"] = random_tensor({40}, 1);
+  tensors[kModule + ".lora_B.weight"] = random_tensor({40, 4}, 2);
+  tensors.at(kModule + ".lora_B.weight")[2].zero_();
+  auto weights = tiny_weights(tiny_config());
+  weights.at(kWeight)[2].zero_();
+  write_model(folder_ / "model", tiny_config(), weights);
+  refuse_dora("row 2 is zero", tensors);
 }
 
 // Oracle: what was changed.

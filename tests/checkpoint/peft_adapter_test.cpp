@@ -22,9 +22,10 @@ class PeftAdapter : public testing::Test {
   }
 
   // A model whose adapter has been moved away from its start.
-  CausalLm trained() const {
+  CausalLm trained() const { return trained(shape_); }
+  CausalLm trained(const LoraShape& shape) const {
     auto model = load_model();
-    add_lora(model, shape_, 1);
+    add_lora(model, shape, 1);
     for (auto* parameter : model.parameters())
       parameter->value.copy_(random_tensor(parameter->value.sizes(), hash_name(parameter->name)));
     return model;
@@ -44,10 +45,15 @@ class PeftAdapter : public testing::Test {
     return expect_user_error(ExitCode::kModel, part, [&] { read_peft_config(adapter_); });
   }
   std::string load_error(const std::string& part, const Tensors& tensors) {
+    return load_error(part, tensors, shape_);
+  }
+  std::string load_error(const std::string& part, const Tensors& tensors, const LoraShape& shape) {
     write_tensors(adapter_ / "adapter_model.safetensors", tensors);
     auto model = load_model();
-    return expect_user_error(ExitCode::kModel, part, [&] { load_peft_adapter(model, shape_, adapter_); });
+    return expect_user_error(ExitCode::kModel, part, [&] { load_peft_adapter(model, shape, adapter_); });
   }
+
+  void expect_round_trip(const LoraShape& wanted_shape);
 
   ScratchFolder folder_;
   const std::filesystem::path adapter_ = folder_ / "adapter";
@@ -56,10 +62,19 @@ class PeftAdapter : public testing::Test {
 };
 
 // Oracle: what was written, bit for bit.
-TEST_F(PeftAdapter, RoundTrip) {
-  const auto written = trained();
-  write_peft_adapter(trained_values(written), shape_, "base/model", adapter_);
+TEST_F(PeftAdapter, RoundTrip) { expect_round_trip(shape_); }
+TEST_F(PeftAdapter, RoundTripOfDoraAndRsLora) {
+  auto shape = shape_;
+  shape.use_dora = shape.use_rslora = true;
+  expect_round_trip(shape);
+}
+
+void PeftAdapter::expect_round_trip(const LoraShape& wanted_shape) {
+  const auto written = trained(wanted_shape);
+  write_peft_adapter(trained_values(written), wanted_shape, "base/model", adapter_);
   const auto shape = read_peft_config(adapter_);
+  EXPECT_EQ(shape.use_dora, wanted_shape.use_dora);
+  EXPECT_EQ(shape.use_rslora, wanted_shape.use_rslora);
   EXPECT_EQ(shape.rank, 4);
   EXPECT_EQ(shape.alpha, 8);
   EXPECT_EQ(shape.dropout, 0.1);
@@ -72,7 +87,8 @@ TEST_F(PeftAdapter, RoundTrip) {
     for (std::size_t at = 0; at < actual.size(); ++at) {
       EXPECT_EQ(actual[at]->name, wanted[at]->name);
       EXPECT_TRUE(bits_are_equal(actual[at]->value, wanted[at]->value)) << actual[at]->name;
-      EXPECT_TRUE(bits_are_equal(actual[at]->compute, wanted[at]->value.to(compute))) << actual[at]->name;
+      const auto type = actual[at]->name.ends_with("magnitude_vector") ? at::kFloat : compute;
+      EXPECT_TRUE(bits_are_equal(actual[at]->compute, wanted[at]->value.to(type))) << actual[at]->name;
     }
   }
 }
@@ -152,7 +168,8 @@ TEST_F(PeftAdapter, BytesAreDeterministic) {
 TEST_F(PeftAdapter, RefusesWhatItDoesNotCompute) {
   write_adapter();
   const Json good = written_config();
-  const std::pair<const char*, Json> cases[] = {{"use_dora", true},
+  const std::pair<const char*, Json> cases[] = {{"init_lora_weights", "pissa_niter_4"},
+                                                {"alora_invocation_tokens", {1, 2}},
                                                 {"bias", "all"},
                                                 {"bias", "lora_only"},
                                                 {"lora_bias", true},
@@ -220,7 +237,6 @@ TEST_F(PeftAdapter, RefusesDamagedConfigs) {
   };
   config_error("\"r\" is 0", with("r", 0));
   config_error("the key \"r\" has the wrong type", with("r", "four"));
-  config_error("the key \"target_modules\" is missing", with("target_modules", nullptr));
   config_error("the key \"target_modules\" has the wrong type", with("target_modules", 3));
   config_error("is not a JSON object", Json::array());
   std::filesystem::remove(adapter_ / "adapter_config.json");
@@ -237,6 +253,41 @@ TEST_F(PeftAdapter, ConfigDefaults) {
   EXPECT_EQ(shape.alpha, 8);
   EXPECT_EQ(shape.dropout, 0);
   EXPECT_EQ(shape.targets, std::vector<std::string>{"all-linear"});
+}
+
+// Oracle: PEFT's targets for Llama, and its methods' own settings, where a file names no targets.
+TEST_F(PeftAdapter, ConfigWithoutTargets) {
+  for (const bool dora : {false, true}) {
+    folder_.write("adapter/adapter_config.json", Json({{"peft_type", "LORA"},
+                                                       {"r", 64},
+                                                       {"lora_alpha", 64},
+                                                       {"target_modules", nullptr},
+                                                       {"lora_bias", false},
+                                                       {"use_dora", dora},
+                                                       {"use_rslora", !dora}})
+                                                     .dump());
+    const auto shape = read_peft_config(adapter_);
+    EXPECT_EQ(shape.targets, (std::vector<std::string>{"q_proj", "v_proj"}));
+    EXPECT_EQ(shape.use_dora, dora);
+    EXPECT_EQ(shape.scale_of("model.layers.0.self_attn.q_proj"), dora ? 1 : 8);
+  }
+}
+
+// Oracle: the text of the error names the tensor.
+TEST_F(PeftAdapter, RefusesMagnitudesThatDoNotFit) {
+  auto shape = shape_;
+  shape.use_dora = true;
+  write_peft_adapter(trained_values(trained(shape)), shape, "m", adapter_);
+  const std::string name = "base_model.model.model.layers.0.mlp.down_proj.lora_magnitude_vector";
+  const auto good = written_tensors();
+  auto tensors = good;
+  tensors.erase(name);
+  load_error("tensor '" + name + "' is missing", tensors, shape);
+  for (const auto& sizes : {std::vector<std::int64_t>{23}, {24, 1}}) {
+    tensors[name] = random_tensor(sizes, 1);
+    load_error("tensor '" + name + "' has another shape", tensors, shape);
+  }
+  load_error("belong to no targeted module", good, shape_);
 }
 
 // Oracle: the text of the error names the tensor.

@@ -122,6 +122,29 @@ def test_target_without_a_hit(model: Path, data: Path):
     assert_refused(done, USAGE, "qkv_proj", "gate_proj", "--allow_missing_targets")
 
 
+def test_adapters_of_another_kind(model: Path, data: Path, tiny):
+    """A folder says what its adapter is; flags that ask for more, and full fine-tuning with flags of adapters, are mistakes."""
+    plain, dora = tiny("llama")[1], tiny("llama", kind="dora")[1]
+    for flag in ("--use_dora", "--use_rslora"):
+        assert_refused(_train(model, data, flag, "--init_adapter", plain), USAGE, flag, "without --init_adapter")
+        assert_refused(_train(model, data, flag, "--full_ft"), USAGE, flag, "--full_ft trains no adapter")
+    done = _train(model, data, "--init_adapter", dora)
+    assert done.returncode == 0 and "rank 4, alpha 8, DoRA" in done.stdout, done.stderr
+    saved = load_file(model.parent / "results" / "model" / "checkpoint-1" / "adapter_model.safetensors")
+    assert saved.keys() == load_file(dora / "adapter_model.safetensors").keys()
+
+
+def test_dora_on_a_row_of_zeros(model: Path, data: Path):
+    path = model / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.layers.1.mlp.up_proj.weight"][5] = 0
+    save_file(tensors, path)
+    assert _train(model, data).returncode == 0
+    for flags in ([], ["--num_workers", "2", "--sharding", "full"]):
+        done = _train(model, data, "--use_dora", "--new_run", *flags)
+        assert_refused(done, MODEL, "row 5 is zero", "model.layers.1.mlp.up_proj.weight")
+
+
 def test_config_file_and_print_config(model: Path, data: Path, tmp_path: Path):
     path = tmp_path / "run.json"
     path.write_text(json.dumps({"lora_rank": 4, "learning_rate": 0.5, "hf_model_id": str(model)}))

@@ -87,7 +87,7 @@ def test_a_sum_beyond_the_range(base: Path, checkpoint: Path):
 
 
 @pytest.mark.parametrize("change, text", [
-    ({"use_dora": True}, "use_dora"), ({"bias": "all"}, "bias"), ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+    ({"use_dora": True}, "lora_magnitude_vector' is missing"), ({"bias": "all"}, "bias"), ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
     ({"peft_type": "IA3"}, "IA3"), ({"r": 5}, "at rank 5"), ({"fan_in_fan_out": True}, "k_proj"),
 ])  # fmt: skip
 def test_adapters_that_are_not_supported(base: Path, checkpoint: Path, change: dict, text: str):

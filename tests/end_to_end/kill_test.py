@@ -42,7 +42,7 @@ def finish_and_compare(run: FaultyRun, outcome: dict, what: str) -> None:
         assert found[name] == value, f"{what}: {name} differs"
 
 
-@pytest.mark.parametrize("flags", [(), ("--full_ft",)], ids=["lora", "full_ft"])
+@pytest.mark.parametrize("flags", [(), ("--full_ft",), ("--use_dora",)], ids=["lora", "full_ft", "dora"])
 def test_killed_at_calls_on_files(undisturbed, flags):
     run, outcome, calls = undisturbed(*flags)
     numbers = range(1, calls + 1) if FULL else sorted(random.Random(1 + len(flags)).sample(range(1, calls + 1), 9))

@@ -108,6 +108,7 @@ def test_case_26_a_second_run_is_refused(done: FaultyRun):
 
 CHANGES = {
     "lora_rank": ("--lora_rank", "8"),
+    "use_dora": ("--use_dora",),
     "lora_target_modules": ("--lora_target_modules", "q_proj"),
     "learning_rate": ("--learning_rate", "2e-2"),
     "seed": ("--seed", "3"),

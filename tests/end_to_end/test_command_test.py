@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from reference import bert_scores
+from reference import bert_scores, tiny_models
 from support.program import BUILD, ROOT, assert_refused, write_rows
 
 USAGE, DATA, MODEL, RESOURCES = 2, 3, 4, 6
@@ -58,8 +58,9 @@ def _reference(model: Path, adapter: Path | None, new_tokens: int, stop_ids: lis
 
 
 @pytest.mark.parametrize("merge", ["on", "off"])
-def test_greedy_texts_equal_transformers(merge: str, tiny, tmp_path: Path):
-    source, adapter = tiny("llama")
+@pytest.mark.parametrize("kind", tiny_models.ADAPTER_KINDS)
+def test_greedy_texts_equal_transformers(kind: str, merge: str, tiny, tmp_path: Path):
+    source, adapter = tiny("llama", kind=kind)
     third = _reference(source, adapter, 3, [1])[0][1][2]
     model = tmp_path / "model"  # generation_config.json names a second token to stop at, which the texts reach
     shutil.copytree(source, model, ignore=shutil.ignore_patterns("adapter"))

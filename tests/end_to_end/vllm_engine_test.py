@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from support import fake_vllm
-from support.program import BUILD, write_rows
+from support.program import BUILD, assert_refused, write_rows
 
 USAGE, RESOURCES, DISTRIBUTED = 2, 6, 7
 ROWS = [{"input": f"Ada sold {n} apples.\n" * (1 + n % 4), "output": f"She has {n}."} for n in range(12)]
@@ -118,14 +118,20 @@ def test_a_whole_model_is_served_as_it_is(setting, tmp_path: Path):
     assert {request["body"]["model"] for request in requests} == {"base"}
 
 
-def test_a_merged_copy_where_it_is_asked_for(setting, tmp_path: Path):
-    """Oracle: PEFT's merge_and_unload."""
-    model, adapter, _, _, out = setting
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_a_merged_copy_where_it_is_asked_for_or_needed(setting, tiny, tmp_path: Path, kind: str):
+    """Oracle: PEFT's merge_and_unload. vLLM applies no DoRA adapter."""
+    model, adapter = tiny("llama", kind=kind)
+    _, _, data, program, out = setting
+    setting = model, adapter, data, program, out
     record = tmp_path / "record.jsonl"
     left = out / "merged.tmp-1"  # of a test that was killed
     left.mkdir(parents=True)
     behaviour = {"record": str(record), "copy_model_to": str(tmp_path / "seen")}
-    done = _test(setting, "--merge_adapter", "on", "--dtype", "float32", behaviour=behaviour)
+    if kind == "dora":
+        assert_refused(_test(setting, "--merge_adapter", "off"), USAGE, "--merge_adapter", "vLLM applies no DoRA adapter")
+    merge = "auto" if kind == "dora" else "on"
+    done = _test(setting, "--merge_adapter", merge, "--dtype", "float32", behaviour=behaviour)
     assert done.returncode == 0, done.stdout + done.stderr
     launch, *requests = _records(record)
     assert "--enable-lora" not in launch["command"] and {request["body"]["model"] for request in requests} == {"base"}

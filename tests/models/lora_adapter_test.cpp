@@ -1,5 +1,8 @@
 #include "models/lora_adapter.h"
 
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mm.h>
+
 #include <cmath>
 
 #include "tests/support/scratch_folder.h"
@@ -130,6 +133,48 @@ TEST_F(LoraAdapter, InitialAIsUniformAndBIsZero) {
     EXPECT_NEAR(a.pow(2).mean().item<double>() / (bound * bound / 3), 1, 0.15) << linear.name;
     EXPECT_EQ(linear.lora->b_OR.value.abs().max().item<float>(), 0);
   });
+}
+
+// Oracle: the names and shapes of PEFT by hand, and the lengths of the rows in float64.
+TEST_F(LoraAdapter, AFreshDoraHasTheLengthsOfTheRows) {
+  CausalLm model(folder_.path(), {at::kBFloat16, std::nullopt});
+  add_lora(model, {.rank = 4, .alpha = 6, .dropout = 0.1, .targets = {"gate_proj"}, .use_dora = true}, 1);
+  start_magnitudes(model);
+  const auto& gate = find(model, "model.layers.0.mlp.gate_proj");
+  const auto& magnitude = *gate.lora->magnitude_O;
+  EXPECT_EQ(magnitude.name, "base_model.model.model.layers.0.mlp.gate_proj.lora_magnitude_vector");
+  EXPECT_EQ(magnitude.compute.scalar_type(), at::kFloat);
+  const auto lengths = at::linalg_vector_norm(in_double(gate.weight_OI), 2, at::IntArrayRef{1});
+  EXPECT_LT(relative_error(magnitude.compute, lengths), 1e-6)
+      << "of weights as they are held, not as multiplied";
+  EXPECT_EQ(model.parameters().size(), 9U);
+  auto weights = tiny_weights(tiny_config());
+  weights.at("model.layers.0.mlp.gate_proj.weight")[7].zero_();
+  write_model(folder_.path(), tiny_config(), weights);
+  CausalLm with_zeros(folder_.path(), {at::kFloat, std::nullopt});
+  add_lora(with_zeros, {.rank = 4, .alpha = 6, .dropout = 0, .targets = {"gate_proj"}, .use_dora = true}, 1);
+  expect_user_error(ExitCode::kModel, "row 7 is zero", [&] { start_magnitudes(with_zeros); });
+}
+
+// Oracle: W + scale B A in float64, and its rows at the lengths that the magnitudes say.
+TEST_F(LoraAdapter, MergingIsTheFormula) {
+  for (const bool dora : {false, true}) {
+    CausalLm model(folder_.path(), {at::kFloat, std::nullopt});
+    add_lora(model, {.rank = 4, .alpha = 6, .dropout = 0.1, .targets = {"q_proj"}, .use_dora = dora}, 1);
+    for (auto* parameter : model.parameters())
+      parameter->value.copy_(random_tensor(parameter->value.sizes(), hash_name(parameter->name)));
+    const auto& linear = find(model, kQ);
+    const auto& lora = *linear.lora;
+    auto wanted =
+        in_double(linear.weight_OI) + at::mm(in_double(lora.b_OR.value), in_double(lora.a_RI.value)) * 1.5;
+    if (dora)
+      wanted = wanted *
+               (in_double(lora.magnitude_O->value) / at::linalg_vector_norm(wanted, 2, at::IntArrayRef{1}))
+                   .unsqueeze(1);
+    merge_lora(model);
+    EXPECT_LT(relative_error(linear.weight_OI, wanted), 1e-6) << dora;
+    EXPECT_FALSE(linear.lora);
+  }
 }
 
 // Oracle: the same module under the same seed with other targets; other seeds and modules differ.

@@ -50,6 +50,10 @@ TEST(PackedLinear, AddsTheLowRankUpdate) {
       const auto expected = exact_product(x, weight) + exact_product(exact_product(x, a), b) * 0.5;
       EXPECT_LT(relative_error(linear.forward(x), expected), 2 * bound(type))
           << shape.rows << " " << shape.in;
+      const auto factors = random_tensor({shape.out}, 5);
+      linear.scale_outputs(factors);
+      EXPECT_LT(relative_error(linear.forward(x), expected * in_double(factors)), 2 * bound(type))
+          << shape.rows << " " << shape.in << ", columns scaled";
     }
 }
 
@@ -59,6 +63,7 @@ TEST(PackedLinear, ARowDependsOnNoOtherRow) {
     const auto x = random_tensor({300, 1500}, 1, type), weight = random_tensor({130, 1500}, 2, type);
     PackedLinear linear(weight, type);
     linear.add_low_rank(random_tensor({8, 1500}, 3, type), random_tensor({130, 8}, 4, type), 2);
+    linear.scale_outputs(random_tensor({130}, 5));
     const auto all = linear.forward(x);
     for (const auto& [begin, end] : {std::pair<int, int>{0, 1}, {5, 12}, {63, 65}, {100, 132}, {255, 300}})
       EXPECT_TRUE(at::equal(linear.forward(x.slice(0, begin, end).contiguous()), all.slice(0, begin, end)))

@@ -60,9 +60,12 @@ def _assert_curves(run: Path, reference: hf_train.Result) -> None:
         assert mine["eval_tokens"] == theirs["tokens"]
 
 
-@pytest.mark.parametrize("name", ["llama", "mixtral", "phi3", "qwen3"])
-def test_lora_curve_equals_peft(name: str, tiny, rows: list[dict[str, str]], tmp_path: Path):
-    folder, adapter = tiny(name)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("llama", "lora"), ("mixtral", "lora"), ("phi3", "lora"), ("qwen3", "lora"), ("llama", "rslora"), ("qwen3", "dora")],
+)
+def test_lora_curve_equals_peft(name: str, kind: str, tiny, rows: list[dict[str, str]], tmp_path: Path):
+    folder, adapter = tiny(name, kind=kind)
     recipe = _recipe()
     reference = hf_train.train(folder, rows[:100], recipe, adapter, rows[100:], save=tmp_path / "theirs")
     run = _anneal_train(folder, tmp_path, rows, recipe, "--init_adapter", str(adapter))

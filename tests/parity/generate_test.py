@@ -46,10 +46,13 @@ def with_stop_ids(model: Path, folder: Path, stop_ids: list[int]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", [*tiny_models.SOME, "llama-dynamic", "phi3", "qwen2-window", "qwen3-yarn"])
-def test_greedy_tokens_equal_transformers(name: str, tiny, tmp_path: Path):
+GREEDY_ON = [*tiny_models.SOME, "llama-dynamic", "phi3", "qwen2-window", "qwen3-yarn"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [*((name, "lora") for name in GREEDY_ON), ("qwen3", "dora")])
+def test_greedy_tokens_equal_transformers(name: str, kind: str, tiny, tmp_path: Path):
     """Token by token, for several batch sizes, with stop ids that some prompts reach."""
-    folder, adapter = tiny(name)
+    folder, adapter = tiny(name, kind=kind)
     prompts = prompts_of(64 if name in tiny_models.SOME else 24)
     network = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), adapter)
     network.eval()

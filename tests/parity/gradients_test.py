@@ -57,7 +57,7 @@ def _assert_gradients(ours: dict[str, torch.Tensor], named: list[tuple[str, torc
 
 
 def _lora_gradients(network: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
-    named = [(n.replace(".default.", "."), p.grad) for n, p in network.named_parameters() if p.requires_grad]
+    named = [(adapter_check.name_in_file(n), p.grad) for n, p in network.named_parameters() if p.requires_grad]
     return experts.unfused_adapter(network.config.model_type, named)
 
 
@@ -66,9 +66,9 @@ def _trainable(folder: Path, adapter: Path, dropout: float = 0.0) -> torch.nn.Mo
     return hf_train.add_adapter(hf_train.load_base(folder, recipe), recipe, adapter).train()
 
 
-@pytest.mark.parametrize("name", tiny_models.NAMES)
-def test_lora_gradients_equal_peft(name: str, tiny, samples: list[dict], tmp_path: Path):
-    folder, adapter = tiny(name)
+@pytest.mark.parametrize(("name", "kind"), tiny_models.ADAPTED)
+def test_lora_gradients_equal_peft(name: str, kind: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, adapter = tiny(name, kind=kind)
     network = _trainable(folder, adapter)
     loss = _loss_by_samples(network, samples)
     ours = probe(tmp_path, model=folder, adapter=adapter, samples=samples, gradients=True)
@@ -87,9 +87,11 @@ def test_full_gradients_equal_transformers(name: str, tiny, samples: list[dict],
     _assert_gradients(ours, experts.unfused(network.config.model_type, named))
 
 
-@pytest.mark.parametrize("name", ["llama", "phi3", "qwen3"])
-def test_dropout_gradients_equal_peft_with_our_masks(name: str, tiny, samples: list[dict], tmp_path: Path):
-    folder, adapter = tiny(name)
+@pytest.mark.parametrize(
+    ("name", "kind"), [("phi3", "lora"), *((name, kind) for name in ("llama", "qwen3") for kind in tiny_models.ADAPTER_KINDS)]
+)
+def test_dropout_gradients_equal_peft_with_our_masks(name: str, kind: str, tiny, samples: list[dict], tmp_path: Path):
+    folder, adapter = tiny(name, kind=kind)
     ours = probe(tmp_path, model=folder, adapter=adapter, samples=samples, gradients=True, masks=True,
                  lora_dropout=0.25, seed=3, step=5)  # fmt: skip
     masks = {n.removeprefix("mask."): t.bool() for n, t in ours.items() if n.startswith("mask.")}
@@ -102,9 +104,10 @@ def test_dropout_gradients_equal_peft_with_our_masks(name: str, tiny, samples: l
     _assert_gradients(ours, _lora_gradients(network))
 
 
-@pytest.mark.parametrize("full_ft", [False, True])
-def test_cuts_and_recompute_change_nothing(full_ft: bool, tiny, samples: list[dict], tmp_path: Path):
-    folder, adapter = tiny("qwen3")
+@pytest.mark.parametrize("kind", ["lora", "dora", "full"])
+def test_cuts_and_recompute_change_nothing(kind: str, tiny, samples: list[dict], tmp_path: Path):
+    full_ft = kind == "full"
+    folder, adapter = tiny("qwen3", kind="lora" if full_ft else kind)
     request = dict(model=folder, samples=samples, gradients=True, full_ft=full_ft, seed=3, step=5)
     if not full_ft:
         request |= dict(adapter=adapter, lora_dropout=0.25)

@@ -24,6 +24,11 @@ class Loaded:
     unexpected: list[str]  # in the file, unknown to PEFT
 
 
+def name_in_file(name: str) -> str:
+    """The name that a parameter of a PeftModel has in its file: without the adapter's own."""
+    return name.replace(".default.", ".").replace(".lora_magnitude_vector.weight", ".lora_magnitude_vector")
+
+
 def load(model: Path | str, adapter: Path | str, dtype: torch.dtype = torch.float32) -> Loaded:
     """The PeftModel in eval mode, and how its adapter's names compare with those in the file."""
     hf_logging.disable_progress_bar()
@@ -33,7 +38,7 @@ def load(model: Path | str, adapter: Path | str, dtype: torch.dtype = torch.floa
         in_file = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
     # Compared by hand: PEFT ignores names that it does not know, and get_peft_model_state_dict hides the adapter name.
     wanted = {
-        name.replace(".default.", "."): tuple(parameter.shape)
+        name_in_file(name): tuple(parameter.shape)
         for name, parameter in peft_model.state_dict().items()
         if ".lora_" in name
     }

@@ -42,6 +42,8 @@ class Recipe:
     alpha: float = 32
     dropout: float = 0.0
     targets: list[str] = field(default_factory=lambda: list(ALL_TARGETS))
+    rslora: bool = False
+    dora: bool = False
     full_ft: bool = False
     dtype: str = "fp32"
     gradient_checkpointing: bool = False
@@ -209,6 +211,8 @@ def add_adapter(model: torch.nn.Module, recipe: Recipe, initial_adapter: Path | 
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.dropout,
         target_modules=list(recipe.targets),
+        use_rslora=recipe.rslora,
+        use_dora=recipe.dora,
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)

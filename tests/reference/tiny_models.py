@@ -12,6 +12,9 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+# kind of adapter -> what of a Recipe makes it
+ADAPTER_KINDS: dict[str, dict[str, bool]] = {"lora": {}, "rslora": {"rslora": True}, "dora": {"dora": True}}
+
 _LLAMA3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -44,6 +47,11 @@ TARGETS = {
     "mixtral": ["q_proj", "k_proj", "v_proj", "o_proj", "w1", "w2", "w3"],
     "phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],
 }
+
+
+def adapts_experts(name: str) -> bool:
+    """Whether targets_of(name) are attention's four and those of experts."""
+    return name in ("mixtral", "qwen3-moe")
 
 
 def _rope(kind: str, **parameters: Any) -> dict[str, Any]:
@@ -84,6 +92,8 @@ NAMES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # One of each family, for tests that need not see every option.
 SOME = ["llama", "mistral", "mixtral", "phi3-long", "qwen2", "qwen3", "qwen3-moe"]
+# (name, kind of adapter)
+ADAPTED = [*((name, "lora") for name in NAMES), *((name, kind) for name in SOME for kind in ("rslora", "dora"))]
 
 
 def targets_of(name: str) -> list[str]:
@@ -182,11 +192,13 @@ def write_folder(
 
 
 def random_adapter(model: torch.nn.Module, seed: int = 2, scale: float = 0.05) -> None:
-    """Gives both LoRA factors of a PeftModel random values: with B = 0 a gradient test cannot fail."""
+    """Gives both LoRA factors of a PeftModel random values: with B = 0 a gradient test cannot fail. Magnitudes are moved."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if ".lora_" in name:
+            if ".lora_magnitude_vector" in name:
+                parameter.mul_(1.0 + 0.2 * torch.randn(parameter.shape, generator=generator))
+            elif ".lora_" in name:
                 parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
 
 

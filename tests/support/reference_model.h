@@ -3,6 +3,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/sigmoid.h>
@@ -27,8 +28,8 @@ class ReferenceModel {
     for (const auto& [name, tensor] : weights) leaves_[name] = leaf(tensor);
     model.for_each_linear([&](const Linear& linear) {
       if (!linear.lora) return;
-      leaves_[linear.lora->a_RI.name] = leaf(linear.lora->a_RI.value);
-      leaves_[linear.lora->b_OR.name] = leaf(linear.lora->b_OR.value);
+      for (const auto* parameter : linear.lora->parameters())
+        leaves_[parameter->name] = leaf(parameter->value);
       adapters_[linear.name] = {linear.lora->scale, linear.lora->dropout, linear.lora->module_key};
     });
   }
@@ -95,8 +96,15 @@ class ReferenceModel {
       dropped =
           x * plain::dropout_mask(x.size(1), {keys_, module_key}, dropout).to(at::kDouble) / (1 - dropout);
     const std::string prefix = "base_model.model." + name;
-    return y + scale * dropped.matmul(leaves_.at(prefix + ".lora_A.weight").t())
-                           .matmul(leaves_.at(prefix + ".lora_B.weight").t());
+    const auto a = leaves_.at(prefix + ".lora_A.weight"), b = leaves_.at(prefix + ".lora_B.weight");
+    const auto update = scale * dropped.matmul(a.t()).matmul(b.t());
+    const auto magnitude = leaves_.find(prefix + ".lora_magnitude_vector");
+    if (magnitude == leaves_.end()) return y + update;
+    // The norm counts as a constant.
+    const auto weight = leaves_.at(name + ".weight");
+    const auto norm = at::linalg_vector_norm((weight + scale * b.matmul(a)).detach(), 2, at::IntArrayRef{1});
+    const auto base = dropped.matmul(weight.t());
+    return y - base + magnitude->second / norm * (base + update);
   }
 
   at::Tensor rotated(const at::Tensor& x_THD) const {

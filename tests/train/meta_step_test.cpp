@@ -138,6 +138,11 @@ const Published kPublished[] = {
       {"moe_intermediate_size", 768},
       {"norm_topk_prob", true}}}};
 
+const Published& published(const std::string& architecture) {
+  return *std::find_if(std::begin(kPublished), std::end(kPublished),
+                       [&](const auto& model) { return model.architecture == architecture; });
+}
+
 Json config_of(const Published& model) {
   Json config = tiny_config(model.architecture);
   config.update(model.sizes);
@@ -182,18 +187,21 @@ struct MetaStep {
   c10::intrusive_ptr<RecordingBackend> backend;  // of a model that is shared
   ProcessGroup group;
 
-  MetaStep(const Published& published, bool full, at::ScalarType compute, int ranks = 1) {
+  MetaStep(const Published& published, bool full, at::ScalarType compute, int ranks = 1, bool dora = false) {
     write_file_atomically(folder / "config.json", config_of(published).dump());
     model = std::make_unique<CausalLm>(folder.path(), Precision{compute, std::nullopt}, at::kMeta,
                                        ranks > 1 ? Loading::kToBeShared : Loading::kWhole);
     if (full)
       model->train_all_weights();
     else
-      add_lora(*model, {16, 32, 0.1, {"all-linear"}}, 42);
-    if (ranks == 1) return;
-    backend = c10::make_intrusive<RecordingBackend>(ranks);
-    group = ProcessGroup(backend, 0, ranks);
-    model->share(group);
+      add_lora(*model, {.rank = 16, .alpha = 32, .dropout = 0.1, .targets = {"all-linear"}, .use_dora = dora},
+               42);
+    if (ranks > 1) {
+      backend = c10::make_intrusive<RecordingBackend>(ranks);
+      group = ProcessGroup(backend, 0, ranks);
+      model->share(group);
+    }
+    start_magnitudes(*model);
   }
 
   void run() {
@@ -226,6 +234,15 @@ TEST_P(MetaStepOf, RunsWithoutWeightsOrValues) {
         EXPECT_EQ(parameter->gradient.sizes(), parameter->value.sizes()) << parameter->name;
       }
     }
+}
+
+// Oracle: no operation takes a tensor of the processor.
+TEST(MetaStep, DoraRunsWithoutValues) {
+  for (const int ranks : {1, 4}) {
+    MetaStep step(published("Qwen3ForCausalLM"), false, at::kBFloat16, ranks, /*dora=*/true);
+    EXPECT_EQ(misplaced_in([&] { step.run(); }), std::set<std::string>()) << ranks;
+    EXPECT_EQ(step.model->parameters().size(), 28U * 7 * 3);
+  }
 }
 
 // Oracle: each rank's part is a quarter, and at most some elements more for each of a unit's arrays; a layer
@@ -284,11 +301,7 @@ TEST(MetaModel, RealConfigsHaveTheirParameters) {
 // Oracle: tensors that are put on the processor by hand; the watcher above sees each.
 TEST(MetaStep, ATensorLeftOnTheProcessorIsSeen) {
   const auto left_behind = [](const auto& move) {
-    MetaStep step(*std::find_if(std::begin(kPublished), std::end(kPublished),
-                                [](const auto& model) {
-                                  return std::string(model.architecture) == "Qwen3ForCausalLM";
-                                }),
-                  false, at::kFloat);
+    MetaStep step(published("Qwen3ForCausalLM"), false, at::kFloat);
     move(*step.model);
     bool failed = false;
     const auto seen = misplaced_in([&] {

@@ -37,6 +37,10 @@ TEST_F(Resources, BytesPerToken) {
   EXPECT_EQ(recomputed_bytes_per_token(*model_), 24 * 4);
   add_lora(*model_, {4, 4, 0, {"q_proj", "up_proj"}}, 1);
   EXPECT_EQ(kept_bytes_per_token(*model_), (48 + 64 + 32 + 80 + 2 * 4) * 4 + 4 * 4);
+  // DoRA: the outputs of both without their magnitudes.
+  add_lora(*model_, {.rank = 4, .alpha = 4, .dropout = 0, .targets = {"q_proj", "up_proj"}, .use_dora = true},
+           1);
+  EXPECT_EQ(kept_bytes_per_token(*model_), (48 + 64 + 32 + 80 + 2 * 4 + 32 + 40) * 4 + 4 * 4);
 }
 
 // Oracle: what was asked for.

@@ -25,6 +25,7 @@ struct Setup {
   std::vector<std::string> targets;  // none: all weights are trained
   double dropout = 0;
   at::ScalarType compute = at::kFloat;
+  bool dora = false;
 };
 
 struct Loaded {
@@ -36,12 +37,17 @@ struct Loaded {
     if (setup.targets.empty())
       model->train_all_weights();
     else
-      add_lora(*model, {4, 6, setup.dropout, setup.targets}, kSeed);
-    for (auto* parameter : model->parameters())
-      if (parameter->name.ends_with("lora_B.weight")) {
-        parameter->value.copy_(random_tensor(parameter->value.sizes(), hash_name(parameter->name)));
-        parameter->refresh_compute();
-      }
+      add_lora(
+          *model,
+          {.rank = 4, .alpha = 6, .dropout = setup.dropout, .targets = setup.targets, .use_dora = setup.dora},
+          kSeed);
+    start_magnitudes(*model);
+    for (auto* parameter : model->parameters()) {
+      const auto noise = random_tensor(parameter->value.sizes(), hash_name(parameter->name));
+      if (parameter->name.ends_with("lora_B.weight")) parameter->value.copy_(noise);
+      if (parameter->name.ends_with("lora_magnitude_vector")) parameter->value.mul_(noise * 0.5 + 1.5);
+      parameter->refresh_compute();
+    }
     for (std::size_t index = 0; index < kLengths.size(); ++index)
       ids.push_back(random_ids(kLengths[index], index));
     for (std::size_t index = 0; index < ids.size(); ++index) pool.push_back({ids[index], kPrompts[index]});
@@ -104,14 +110,18 @@ TEST(Step, LoraGradientsEqualTheReference) {
                                                           {"layers.1.mlp.down_proj", "v_proj"}};
   for (const char* architecture : {"LlamaForCausalLM", "Qwen3ForCausalLM"})
     for (const auto& targets : target_sets)
-      expect_reference({architecture, false, targets, 0.2}, kFloat32Loss, kFloat32Gradient);
+      for (const bool dora : {false, true})
+        expect_reference({architecture, false, targets, 0.2, at::kFloat, dora}, kFloat32Loss,
+                         kFloat32Gradient);
 }
 
 // Oracle: the same reference; bfloat16 is near it.
 TEST(Step, Bfloat16IsNearTheReference) {
   constexpr double kBf16Loss = 2e-2;
   for (const auto& targets : {std::vector<std::string>{}, std::vector<std::string>{"all-linear"}})
-    expect_reference({"Qwen3ForCausalLM", true, targets, 0.1, at::kBFloat16}, kBf16Loss, kBf16Gradient);
+    for (const bool dora : {false, true})
+      expect_reference({"Qwen3ForCausalLM", true, targets, 0.1, at::kBFloat16, dora}, kBf16Loss,
+                       kBf16Gradient);
 }
 
 // Oracle: central differences of the loss along the gradient and along random parts of it.
@@ -149,8 +159,10 @@ TEST(Step, GradientIsTheSlopeOfTheLoss) {
 
 // Oracle: the pool uncut.
 TEST(Step, CutsDoNotChangeTheResult) {
-  for (const auto& targets : {std::vector<std::string>{}, std::vector<std::string>{"all-linear"}}) {
-    Loaded loaded({"LlamaForCausalLM", false, targets, 0.3});
+  using Targets = std::vector<std::string>;
+  for (const auto& [targets, dora] :
+       {std::pair<Targets, bool>{{}, false}, {{"all-linear"}, false}, {{"all-linear"}, true}}) {
+    Loaded loaded({"LlamaForCausalLM", false, targets, 0.3, at::kFloat, dora});
     const auto loss = loaded.run(1000, 3);
     const auto gradients = loaded.gradients();
     for (const std::int64_t budget : {1, 10, 30, 80}) {
@@ -170,7 +182,7 @@ TEST(Step, RecomputingDoesNotChangeTheResult) {
     for (const auto compute : {at::kFloat, at::kBFloat16})
       for (const auto& targets : {std::vector<std::string>{}, std::vector<std::string>{"all-linear"},
                                   std::vector<std::string>{"layers.1.mlp.up_proj"}}) {
-        Loaded loaded({architecture, false, targets, 0.3, compute});
+        Loaded loaded({architecture, false, targets, 0.3, compute, /*dora=*/true});
         const auto loss = loaded.run(40, 3);
         const auto gradients = loaded.gradients();
         for (std::int64_t kept = 0; kept < 3; ++kept) {
@@ -187,7 +199,7 @@ TEST(Step, PlainFormsGiveTheSameStep) {
   constexpr double kOtherSums = 2e-5;  // three layers of float32 sums in another order
   for (const char* architecture : {"LlamaForCausalLM", "Qwen3ForCausalLM"})
     for (const auto& targets : {std::vector<std::string>{}, std::vector<std::string>{"all-linear"}}) {
-      Loaded loaded({architecture, false, targets, 0.3});
+      Loaded loaded({architecture, false, targets, 0.3, at::kFloat, /*dora=*/true});
       const auto loss = loaded.run(40, 2);
       const auto gradients = loaded.gradients();
       const PlainForms plain_forms;
