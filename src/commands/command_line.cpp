@@ -3,11 +3,13 @@
 #include <cstdio>
 #include <vector>
 
+#include "base/option_text.h"
 #include "base/options.h"
 #include "base/termination.h"
 #include "commands/engine_loader.h"
 #include "commands/prepare_command.h"
 #include "commands/rank_launcher.h"
+#include "commands/report_command.h"
 #include "commands/tokenize_command.h"
 #include "engine/convert_request.h"
 #include "engine/doctor_request.h"
@@ -100,6 +102,11 @@ constexpr Command kCommands[] = {
     {"convert",
      "A checkpoint as a folder that transformers, PEFT and vLLM load: merged into its base model, or apart.",
      parse_and_run_in_engine<ConvertRequest>, default_options<ConvertRequest>},
+    {"report", "One page about a run, or several beside each other: curves, data, options, predictions.",
+     [](const char* name, Arguments arguments) {
+       return parse_and_run<ReportOptions>(name, arguments, run_report);
+     },
+     default_options<ReportOptions>},
     {"doctor", "The devices that this machine can train on, and whether they compute what they should.",
      parse_and_run_in_engine<DoctorRequest>, default_options<DoctorRequest>},
     {"tokenize", "Ids and pieces of each line of standard input.",
@@ -129,7 +136,7 @@ int print_reference() {
       "`--config FILE.json`. `--help` and `--print_config` go with every command.\n");
   for (const auto& command : kCommands)
     std::printf("\n## anneal %s\n\n%s\n\n| flag | type | default | meaning |\n|---|---|---|---|\n%s",
-                command.name, command.summary, command.options().markdown_rows().c_str());
+                command.name, command.summary, markdown_rows(command.options()).c_str());
   return 0;
 }
 
@@ -140,9 +147,12 @@ void print_overview(std::FILE* to) {
 }
 
 void print_help(const Command& command) {
-  std::printf("anneal %s: %s\n\nFlags, with their defaults:\n%s", command.name, command.summary,
-              command.options().help().c_str());
-  std::printf("  --config text\n      A JSON file of the same names; flags override it.\n");
+  const auto table = command.options();
+  std::printf("anneal %s: %s\n\nUsage: anneal %s%s [--flag value ...]\n%s", command.name, command.summary,
+              command.name, positional_text(table).c_str(), help_text(table).c_str());
+  std::printf(
+      "\nMore\n  --config text\n      A JSON file of the same names; flags override it.\n"
+      "  --print_config\n      Print the options that are in force, as such a file, and do nothing.\n");
 }
 
 }  // namespace

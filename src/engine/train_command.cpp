@@ -16,6 +16,7 @@
 #include "checkpoint/staged_folder.h"
 #include "data/preflight.h"
 #include "data/prepare.h"
+#include "data/sample_statistics.h"
 #include "data/tokenizer_encoder.h"
 #include "device/cuda_object.h"
 #include "device/device.h"
@@ -61,6 +62,13 @@ Samples load_samples(const TrainRequest& request, const PreparedData& data, cons
   else
     log.say("warning: no validation samples; no evaluation, no early stopping, one checkpoint at the end");
   return samples;
+}
+
+void write_sample_statistics(const Samples& samples, const std::filesystem::path& run) {
+  const Json statistics = {{"version", 1},
+                           {"training", sample_statistics(samples.training)},
+                           {"validation", sample_statistics(samples.validation)}};
+  write_file_atomically(run / kSampleStatistics, statistics.dump() + "\n");
 }
 
 // --resume with an adapter that has no state beside it, another program's: as --init_adapter.
@@ -331,7 +339,10 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
     record.plan.kept_layers = now.kept_layers;
     return run_record_text(record);
   };
-  group.on_root([&] { write_file_atomically(directory.path() / kRunRecord, run_record(plan)); });
+  group.on_root([&] {
+    write_file_atomically(directory.path() / kRunRecord, run_record(plan));
+    write_sample_statistics(samples, directory.path());
+  });
 
   std::optional<MetricReporters> reporters;  // ends last: it sends what was logged
   Saver saver(directory, save_formats(request, shape, group.is_root(), log), request.run.save_total_limit,
