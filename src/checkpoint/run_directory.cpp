@@ -20,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kLock = ".lock";
 constexpr const char* kStates = "resume";
 constexpr const char* kStatePrefix = "step-";
 constexpr const char* kTrashPrefix = ".trash-";
@@ -45,6 +46,15 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
        entry.increment(error))
     entries.push_back(entry->path());
   return entries;
+}
+
+// The folder and those above it, as far as they are not there.
+std::vector<fs::path> missing_folders(fs::path folder) {
+  std::vector<fs::path> missing;
+  std::error_code error;
+  for (; !folder.empty() && !fs::exists(folder, error); folder = folder.parent_path())
+    if (folder.has_filename()) missing.push_back(folder);
+  return missing;
 }
 
 std::string owner_text() {
@@ -76,8 +86,9 @@ RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_n
 
 void RunDirectory::take_first_free(const fs::path& results_dir, const std::string& run_name, bool new_run,
                                    const std::string& launch_id) {
-  make_folder(results_dir, kOtherFolder);
   path_ = results_dir / run_name;
+  made_ = missing_folders(path_);
+  make_folder(results_dir, kOtherFolder);
   for (int number = 2;; ++number) {
     const auto owner = take();
     if (owner && !new_run)
@@ -87,6 +98,7 @@ void RunDirectory::take_first_free(const fs::path& results_dir, const std::strin
     if (!owner && !is_anothers) return;
     if (!owner) ::close(std::exchange(lock_, -1));
     path_ = results_dir / (run_name + "-" + std::to_string(number));
+    made_ = missing_folders(path_);
   }
 }
 
@@ -95,7 +107,7 @@ bool RunDirectory::has_run() const { return holds_a_run(path_); }
 // The system gives a dead process's lock back, so that a lock is never stale.
 std::optional<std::string> RunDirectory::take() {
   make_folder(path_, kOtherFolder);
-  const auto file = path_ / ".lock";
+  const auto file = path_ / kLock;
   lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
     fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
@@ -112,11 +124,16 @@ std::optional<std::string> RunDirectory::take() {
 }
 
 RunDirectory::~RunDirectory() {
-  if (lock_ >= 0) ::close(lock_);
+  if (lock_ < 0) return;
+  std::error_code ignored;  // a folder that holds something stays
+  if (only_looks_ && !made_.empty()) fs::remove(path_ / kLock, ignored);
+  if (only_looks_)
+    for (const auto& folder : made_) fs::remove(folder, ignored);
+  ::close(lock_);
 }
 
 void RunDirectory::tidy() {
-  if (!group_.is_root()) return;
+  if (!group_.is_root() || only_looks_) return;
   for (const auto& folder : {path_, path_ / kStates})
     for (const auto& entry : entries_of(folder))
       if (is_leftover(entry.filename().string())) fs::remove_all(entry);

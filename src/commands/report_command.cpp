@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/console.h"
 #include "base/file.h"
 #include "base/options.h"
 #include "engine/train_request.h"
@@ -54,10 +55,11 @@ int run_report(ReportOptions& options, const std::set<std::string>&) {
   for (const auto& folder : options.runs) runs.push_back(read_reported_run(folder));
   tell_apart(runs);
   TrainRequest defaults;
+  Console console;
   write_file_atomically(output, report_page(runs, OptionTable(defaults).to_json()));
   for (const auto& run : runs)
-    for (const auto& note : run.notes) fmt::print("notice: {}: {}\n", run.name, note);
-  fmt::print("report: {}\n", output.string());
+    for (const auto& note : run.notes) console.say(fmt::format("notice: {}: {}", run.name, note));
+  console.say("report: " + output.string());
   return 0;
 }
 
