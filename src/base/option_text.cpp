@@ -1,6 +1,7 @@
 #include "base/option_text.h"
 
 #include <algorithm>
+#include <sstream>
 
 namespace anneal {
 namespace {
@@ -23,6 +24,22 @@ std::string with_notes(const Option& option) {
   return option.help + (option.is_list ? " May be given several times." : "") +
          (option.traits.positional ? " May be given without the flag's name." : "") +
          (option.traits.later.empty() ? "" : " Not in this version yet.");
+}
+
+// Lines of at most a hundred columns, indented.
+std::string wrapped(const std::string& text) {
+  constexpr std::size_t kColumns = 100;
+  const std::string indent(6, ' ');
+  std::string lines, line = indent;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (line.size() + 1 + word.size() > kColumns && line != indent) {
+      lines += line + "\n";
+      line = indent;
+    }
+    line += (line == indent ? "" : " ") + word;
+  }
+  return lines + line + "\n";
 }
 
 std::string escaped_cell(std::string cell) {
@@ -53,7 +70,7 @@ std::string help_text(const OptionTable& table) {
     text +=
         "  --" + option.name + (option.type == "bool" ? "" : " " + (choices.empty() ? option.type : choices));
     if (!option.default_text.empty()) text += "  [" + one_line(option.default_text) + "]";
-    text += "\n      " + with_notes(option) + "\n";
+    text += "\n" + wrapped(with_notes(option));
   }
   return text;
 }

@@ -148,6 +148,13 @@ struct Words {
   }
 };
 
+struct Word {
+  std::string shell;
+  static void fields(auto& c, auto field) {
+    field("shell", c.shell, "A shell.", FieldTraits{.choices = {"bash", "zsh"}, .positional = true});
+  }
+};
+
 TEST(Options, WordsThatAreNoFlagsGoToOneOption) {
   Words words;
   OptionTable table(words);
@@ -166,12 +173,7 @@ TEST(Options, WordsThatAreNoFlagsGoToOneOption) {
 }
 
 TEST(Options, OneWordGoesToAnOptionOfOneWord) {
-  struct Word {
-    std::string shell;
-    static void fields(auto& c, auto field) {
-      field("shell", c.shell, "A shell.", FieldTraits{.choices = {"bash", "zsh"}, .positional = true});
-    }
-  } word;
+  Word word;
   OptionTable table(word);
   std::vector<Problem> problems;
   std::vector<std::string> warnings;
@@ -194,6 +196,25 @@ TEST(Options, HelpIsUnderTheHeadingsOfGroups) {
             "  --rate float  [0.5]\n      A rate.\n"
             "\nWhat\n"
             "  --late int  [1]\n      A number.\n");
+}
+
+struct Wordy {
+  bool plain = false;
+  static void fields(auto& c, auto field) {
+    field(
+        "plain", c.plain,
+        "Twelve words of a help that is so long that no screen of a hundred columns has room for them on one "
+        "line.");
+  }
+};
+
+TEST(Options, LongHelpIsWrapped) {
+  Wordy wordy;
+  EXPECT_EQ(
+      help_text(OptionTable(wordy)),
+      "  --plain  [false]\n"
+      "      Twelve words of a help that is so long that no screen of a hundred columns has room for them\n"
+      "      on one line.\n");
 }
 
 }  // namespace
