@@ -130,6 +130,11 @@ void print_internal_error(const std::string& command, const std::string& problem
               text);
 }
 
+std::string aside_line(const std::string& command, const std::string& text) {
+  if (speaks_json()) return json_line({{"message", text}, {"command", command}}, level_of(text));
+  return "anneal " + command + ": " + text + "\n";
+}
+
 std::string notice_line(const std::string& text) {
   return speaks_json() ? json_line({{"message", text}}, "notice") : "\n" + text + "\n";
 }

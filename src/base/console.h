@@ -41,6 +41,10 @@ void print_error(const std::string& command, const UserError& error);
 // The same of a mistake of this program.
 void print_internal_error(const std::string& command, const std::string& problem);
 
+// For who watches over a command and writes to standard error by itself: "anneal COMMAND: text", or an
+// object.
+std::string aside_line(const std::string& command, const std::string& text);
+
 // The line for a signal handler: text as it is, or an object.
 std::string notice_line(const std::string& text);
 

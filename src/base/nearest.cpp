@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/folder_entries.h"
+
 namespace anneal {
 namespace {
 
@@ -21,16 +23,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row[b.size()];
-}
-
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    names.push_back(entry->path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 }  // namespace
@@ -54,7 +46,10 @@ std::string nearest_path(const fs::path& path) {
   for (const auto& part : path) {
     auto next = found / part;
     if (!fs::exists(next, error)) {
-      const auto name = nearest_name(part.string(), names_in(found.empty() ? "." : found));
+      std::vector<std::string> names;
+      for (const auto& entry : entries_of(found.empty() ? "." : found))
+        names.push_back(entry.filename().string());
+      const auto name = nearest_name(part.string(), names);
       if (name.empty()) return "";
       next = found / name;
       is_mended = true;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/folder_entries.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/folder_manifest.h"
 #include "checkpoint/run_record.h"
@@ -37,15 +38,6 @@ bool is_leftover(const std::string& name) {
       name.find_first_not_of("0123456789", partial + std::strlen(kPartialInfix)) == name.npos;
   const bool is_saved = name.starts_with(kCheckpointPrefix) || name.starts_with(kStatePrefix);
   return name.starts_with(kTrashPrefix) || is_partial || (is_saved && name.find(".tmp-") != name.npos);
-}
-
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> entries;
-  std::error_code error;
-  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    entries.push_back(entry->path());
-  return entries;
 }
 
 // The folder and those above it, as far as they are not there.

@@ -9,10 +9,6 @@
 namespace anneal {
 namespace {
 
-std::string without(const std::string& header, const std::string& text) {
-  return text.starts_with(header) ? text.substr(header.size()) : text;
-}
-
 double mean_of(const TextMetric& metric, const TextPairs& pairs) {
   double sum = 0;
   for (std::size_t at = 0; at < pairs.labels.size(); ++at)
@@ -30,8 +26,8 @@ std::string cell(const OrderedJson& metrics, const std::string& key) {
 TextPairs pairs_without(const std::string& header, const std::vector<Prediction>& rows) {
   TextPairs pairs;
   for (const auto& row : rows) {
-    pairs.predictions.push_back(without(header, row.prediction));
-    pairs.labels.push_back(without(header, row.label));
+    pairs.predictions.push_back(std::string(without_header(header, row.prediction)));
+    pairs.labels.push_back(std::string(without_header(header, row.label)));
   }
   return pairs;
 }

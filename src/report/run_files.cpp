@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/folder_entries.h"
 #include "base/nearest.h"
 #include "data/sample_statistics.h"
 #include "formats/lines.h"
@@ -19,16 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kRecord = "run_config.json";
 constexpr std::size_t kNamedLines = 3;  // of those that are damaged
-
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> entries;
-  std::error_code error;
-  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    entries.push_back(entry->path());
-  std::sort(entries.begin(), entries.end());
-  return entries;
-}
 
 bool holds_run(const fs::path& folder) {
   std::error_code error;
@@ -159,10 +150,6 @@ std::string text_or_empty(const Json& row, const char* key) {
   return found != row.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-std::string without(const std::string& header, const std::string& text) {
-  return text.starts_with(header) ? text.substr(header.size()) : text;
-}
-
 std::vector<ReportedPrediction> read_predictions(const fs::path& path, const std::string& header,
                                                  std::vector<std::string>& notes) {
   const MappedFile file(path, ExitCode::kData);
@@ -182,7 +169,8 @@ std::vector<ReportedPrediction> read_predictions(const fs::path& path, const std
                            text_or_empty(json, "finish_reason"),
                            {}};
     for (const auto& metric : text_metrics())
-      row.scores.push_back(metric.of(without(header, row.prediction), without(header, row.label)));
+      row.scores.push_back(
+          metric.of(without_header(header, row.prediction), without_header(header, row.label)));
     rows.push_back(std::move(row));
   }
   note_damaged(damaged, "predictions.jsonl", notes);

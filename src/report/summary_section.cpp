@@ -5,6 +5,7 @@
 #include <ctime>
 #include <optional>
 
+#include "base/duration.h"
 #include "report/chart.h"
 #include "report/html.h"
 #include "report/page_sections.h"
@@ -31,13 +32,6 @@ std::string time_text(double wall_time) {
   ::gmtime_r(&seconds, &parts);
   std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts);
   return text;
-}
-
-std::string duration_text(double seconds) {
-  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
-  if (whole >= 3600) return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
-  return whole >= 60 ? fmt::format("{} min {:02} s", whole / 60, whole % 60)
-                     : fmt::format("{:.3g} s", seconds);
 }
 
 // The planned number of steps, where it is known before the data are.

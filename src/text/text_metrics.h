@@ -21,6 +21,11 @@ double rouge_l_f1(std::string_view candidate, std::string_view reference);
 // space.
 double token_f1(std::string_view candidate, std::string_view reference);
 
+// The text without the header that it may begin with.
+inline std::string_view without_header(std::string_view header, std::string_view text) {
+  return text.starts_with(header) ? text.substr(header.size()) : text;
+}
+
 // Of one pair, in [0, 1].
 struct TextMetric {
   const char* key;  // in metrics.json

@@ -141,6 +141,16 @@ def test_json_has_the_figures_of_the_log(work: Path):
     assert figures == [event for event in logged if "loss" in event or "eval_loss" in event]
 
 
+def test_several_processes_speak_json_too(work: Path):
+    """More of them than cores are warned about, by the process that watches over them."""
+    done = _run(work, *_train("ranks"), "--num_workers", "3", "--log_format", "json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(line["level"] == "figures" and "loss" in line for line in lines) == 3
+    asides = [json.loads(line) for line in done.stderr.splitlines()]
+    cores = os.cpu_count() or 1
+    assert [line["level"] for line in asides] == (["warning"] if cores < 3 else [])
+
+
 def test_json_errors_have_their_parts(work: Path):
     command = [BUILD / "anneal", "train", "--hf_model_id", "modle", "--lora_rank", "0", "--log_format", "json"]
     failed = subprocess.run(command, cwd=work, capture_output=True, text=True)
