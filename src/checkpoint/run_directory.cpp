@@ -247,7 +247,10 @@ void RunDirectory::delete_folder(const fs::path& folder) {
   const auto trash = folder.parent_path() / (kTrashPrefix + folder.filename().string());
   fs::remove_all(trash);
   fs::rename(folder, trash);
-  fs::remove_all(trash);
+  std::error_code error;
+  fs::remove_all(trash, error);
+  // A disk that failed for a moment: after the last save of a run nobody else would come to it.
+  if (error) fs::remove_all(trash);
 }
 
 }  // namespace anneal
