@@ -169,6 +169,9 @@ class Config:
     use_wandb: bool = False
     # Start in spite of what the checks of samples and disk space refuse.
     force: bool = False
+    # Do all that comes before the first step (model, data, memory, the plan of a step), say it, and stop. No run is made or
+    # changed; prepared data stay.
+    dry_run: bool = False
     # Seconds in which all processes have to be there at the start.
     rendezvous_timeout: int = 600
     # A process that has given no sign of life for so many seconds is lost: the others end.
@@ -176,6 +179,11 @@ class Config:
     # A process that has made no progress for so many seconds ends, and says where it stood; before the first step four times
     # as many.
     collective_timeout: int = 1800
+    # Say warnings and errors alone; results are written all the same.
+    quiet: bool = False
+    # How lines are said; json: one object a line, with "time", "level" and "message", and the figures of log.jsonl as they
+    # are.
+    log_format: str = "text"
     # end: made by tools/make_docs
 
 

@@ -1,24 +1,51 @@
-// What a person sees of a command on standard output: lines that stay, and one line of progress.
+// What a person sees of a command: lines that stay, and one line of progress. Or, for a program, one JSON
+// object a line.
 #pragma once
+#include <cstdio>
 #include <string>
+
+#include "base/console_options.h"
+#include "base/error.h"
+#include "base/json.h"
 
 namespace anneal {
 
+// What every Console of this process goes by, from now on.
+void set_console_style(const ConsoleOptions& style);
+
 class Console {
  public:
-  Console();
+  explicit Console(std::FILE* to = stdout);
   ~Console();
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
 
-  void say(const std::string& line);       // stays on the screen
+  // Stays on the screen. A line that begins with "warning: " is said to the quiet too.
+  void say(const std::string& line);
+  // Figures, and the line that says them to a person.
+  void say_figures(const Json& figures, const std::string& line);
   void progress(const std::string& line);  // replaced by the next; only on a terminal
-  bool is_terminal() const { return is_terminal_; }
+  bool shows_progress() const;             // whether progress() does anything
+  bool has_color() const { return has_color_; }
 
  private:
+  void write(const std::string& line);
   void clear_progress();
-  bool is_terminal_;
+  std::FILE* to_;
+  bool is_terminal_, has_color_;
   bool has_progress_ = false;
 };
+
+// On standard error, as "anneal COMMAND: ..." or as one object with "problems" and "exit_code".
+void print_error(const std::string& command, const UserError& error);
+// The same of a mistake of this program.
+void print_internal_error(const std::string& command, const std::string& problem);
+
+// For who watches over a command and writes to standard error by itself: "anneal COMMAND: text", or an
+// object.
+std::string aside_line(const std::string& command, const std::string& text);
+
+// The line for a signal handler: text as it is, or an object.
+std::string notice_line(const std::string& text);
 
 }  // namespace anneal

@@ -20,22 +20,28 @@ struct FieldTraits {
   double maximum = std::numeric_limits<double>::infinity();
   bool exclusive_minimum = false;
   bool exclusive_maximum = false;
-  bool json_text = false;       // a string field that holds JSON; --config may give the value itself
-  bool may_differ = false;      // when a run is resumed: it does not shape the training
-  std::string_view later = {};  // what it belongs to, while that part is not built: giving it is refused
+  bool json_text = false;         // a string field that holds JSON; --config may give the value itself
+  bool may_differ = false;        // when a run is resumed: it does not shape the training
+  bool positional = false;        // arguments that are no flags belong to it; one field of a command at most
+  std::string_view heading = {};  // of --help, from this field of a group on
+  std::string_view later = {};    // what it belongs to, while that part is not built: giving it is refused
 };
 
 // Calls visit(name, value, help, traits) for every field of `options`, in declaration order.
-// A field whose type has a `fields` list of its own is a group: its fields are visited in its place.
+// A field whose type has a `fields` list of its own is a group: its fields are visited in its place. Its help
+// is their heading, for a visitor that has enter(heading) and leave().
 template <class Options, class Visit>
 void for_each_field(Options& options, Visit& visit) {
   std::remove_const_t<Options>::fields(options, [&](std::string_view name, auto& value, std::string_view help,
                                                     const FieldTraits& traits = {}) {
     using Value = std::remove_cvref_t<decltype(value)>;
-    if constexpr (requires(Value & nested) { Value::fields(nested, [](auto&&...) {}); })
+    if constexpr (requires(Value & nested) { Value::fields(nested, [](auto&&...) {}); }) {
+      if constexpr (requires { visit.enter(help); }) visit.enter(help);
       for_each_field(value, visit);
-    else
+      if constexpr (requires { visit.leave(); }) visit.leave();
+    } else {
       visit(name, value, help, traits);
+    }
   });
 }
 

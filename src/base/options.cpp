@@ -4,6 +4,8 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "base/nearest.h"
+
 namespace anneal {
 namespace {
 
@@ -84,21 +86,6 @@ Problem wrong_value(const Option& option, const std::string& given, const std::s
 Problem belongs_to_later_part(const Option& option) {
   return {"this version does not have " + std::string(option.traits.later) + " yet", "--" + option.name,
           "leave the flag out"};
-}
-
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t column = 0; column <= b.size(); ++column) row[column] = column;
-  for (std::size_t line = 1; line <= a.size(); ++line) {
-    std::size_t diagonal = row[0];
-    row[0] = line;
-    for (std::size_t column = 1; column <= b.size(); ++column) {
-      const std::size_t replaced = diagonal + (a[line - 1] != b[column - 1]);
-      diagonal = row[column];
-      row[column] = std::min({row[column] + 1, row[column - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace
@@ -194,17 +181,16 @@ Option* OptionTable::find(const std::string& name) {
   return found == options_.end() ? nullptr : &*found;
 }
 
-std::string OptionTable::nearest_name(const std::string& name) const {
-  std::string nearest;
-  std::size_t nearest_distance = name.size() / 3 + 1;  // further away is no misspelling
-  for (const auto& option : options_) {
-    const auto distance = edit_distance(name, option.name);
-    if (distance <= nearest_distance) {
-      nearest = option.name;
-      nearest_distance = distance - (distance > 0);
-    }
-  }
-  return nearest;
+Option* OptionTable::positional() {
+  const auto found = std::find_if(options_.begin(), options_.end(),
+                                  [](const Option& option) { return option.traits.positional; });
+  return found == options_.end() ? nullptr : &*found;
+}
+
+std::string OptionTable::nearest_option(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const auto& option : options_) names.push_back(option.name);
+  return nearest_name(name, names);
 }
 
 void OptionTable::parse_config_file(const std::string& path, std::set<std::string>& given,
@@ -216,7 +202,7 @@ void OptionTable::parse_config_file(const std::string& path, std::set<std::strin
     for (const auto& [key, value] : object.items()) {
       Option* option = find(key);
       if (option == nullptr) {
-        const auto nearest = nearest_name(key);
+        const auto nearest = nearest_option(key);
         problems.push_back(
             {"unknown key \"" + key + "\"", path,
              nearest.empty() ? "see --help for the list" : "did you mean \"" + nearest + "\"?"});
@@ -252,6 +238,12 @@ std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
   for (std::size_t index = 0; index < arguments.size(); ++index) {
     const std::string& argument = arguments[index];
     if (argument.size() < 3 || argument.compare(0, 2, "--") != 0) {
+      if (auto* option = argument.starts_with('-') ? nullptr : positional()) {
+        if (!names.insert(option->name).second && !option->is_list)
+          problems.push_back({"\"" + argument + "\" is one word too many", "command line", "give one"});
+        assignments.emplace_back(option, argument);
+        continue;
+      }
       problems.push_back(
           {"\"" + argument + "\" is not a flag", "command line", "flags look like --name value"});
       continue;
@@ -286,7 +278,7 @@ std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
       continue;
     }
     if (option == nullptr) {
-      const auto nearest = nearest_name(flag.name);
+      const auto nearest = nearest_option(flag.name);
       problems.push_back({"unknown flag", "--" + flag.name,
                           nearest.empty() ? "see --help for the list" : "did you mean --" + nearest + "?"});
       if (!flag.has_value && index + 1 < arguments.size() && arguments[index + 1].rfind("--", 0) != 0)
@@ -343,54 +335,6 @@ Json OptionTable::to_json() const {
   Json object = Json::object();
   for (const auto& option : options_) object[option.name] = option.value();
   return object;
-}
-
-namespace {
-
-std::string one_line(const std::string& text) {
-  std::string line;
-  for (const char c : text) line += c == '\n' ? std::string("\\n") : std::string(1, c);
-  return line;
-}
-
-std::string choices_text(const Option& option) {
-  std::string text;
-  for (const auto choice : option.traits.choices) text += (text.empty() ? "" : "|") + std::string(choice);
-  return text;
-}
-
-std::string with_notes(const Option& option) {
-  return option.help + (option.is_list ? " May be given several times." : "") +
-         (option.traits.later.empty() ? "" : " Not in this version yet.");
-}
-
-}  // namespace
-
-std::string OptionTable::help() const {
-  std::string text;
-  for (const auto& option : options_) {
-    const auto choices = choices_text(option);
-    text +=
-        "  --" + option.name + (option.type == "bool" ? "" : " " + (choices.empty() ? option.type : choices));
-    if (!option.default_text.empty()) text += "  [" + one_line(option.default_text) + "]";
-    text += "\n      " + with_notes(option) + "\n";
-  }
-  return text;
-}
-
-std::string OptionTable::markdown_rows() const {
-  std::string text;
-  for (const auto& option : options_) {
-    auto escaped = [](std::string cell) {
-      for (std::size_t at = 0; (at = cell.find('|', at)) != std::string::npos; at += 2) cell.insert(at, "\\");
-      return cell;
-    };
-    const auto choices = choices_text(option);
-    text += "| `--" + option.name + "` | " + escaped(choices.empty() ? option.type : choices) + " | " +
-            (option.default_text.empty() ? "" : "`" + escaped(one_line(option.default_text)) + "`") + " | " +
-            escaped(with_notes(option)) + " |\n";
-  }
-  return text;
 }
 
 }  // namespace anneal

@@ -25,16 +25,14 @@ struct Option {
   std::function<void(const Json&)> set_json;
   std::function<Json()> value;
   bool is_list = false;  // each occurrence of the flag adds an item; JSON gives an array
+  std::string heading;   // of --help
 };
 
 class OptionTable {
  public:
   template <class Config>
   explicit OptionTable(Config& config) {
-    auto visit = [this](std::string_view name, auto& value, std::string_view help,
-                        const FieldTraits& traits) {
-      add(std::string(name), value, std::string(help), traits);
-    };
+    Collector visit{*this, {""}};
     for_each_field(config, visit);
   }
 
@@ -49,10 +47,23 @@ class OptionTable {
   void load(const Json& object, const std::string& where);
 
   Json to_json() const;
-  std::string help() const;           // a line or two an option, with the default
-  std::string markdown_rows() const;  // "| `--name` | type | default | help |" an option
 
  private:
+  struct Collector {
+    OptionTable& table;
+    std::vector<std::string> headings;  // of the groups that are open
+
+    void enter(std::string_view heading) {
+      headings.emplace_back(heading.empty() ? headings.back() : std::string(heading));
+    }
+    void leave() { headings.pop_back(); }
+    void operator()(std::string_view name, auto& value, std::string_view help, const FieldTraits& traits) {
+      if (!traits.heading.empty()) headings.back() = traits.heading;
+      table.add(std::string(name), value, std::string(help), traits);
+      table.options_.back().heading = headings.back();
+    }
+  };
+
   void add(const std::string& name, std::int64_t& value, const std::string& help, const FieldTraits& traits);
   void add(const std::string& name, double& value, const std::string& help, const FieldTraits& traits);
   void add(const std::string& name, bool& value, const std::string& help, const FieldTraits& traits);
@@ -64,7 +75,8 @@ class OptionTable {
   void add(const std::string& name, std::vector<std::string>& value, const std::string& help,
            const FieldTraits& traits);
   Option* find(const std::string& name);
-  std::string nearest_name(const std::string& name) const;
+  Option* positional();
+  std::string nearest_option(const std::string& name) const;
   void parse_config_file(const std::string& path, std::set<std::string>& given,
                          std::vector<Problem>& problems);
 

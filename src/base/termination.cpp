@@ -5,22 +5,28 @@
 #include <atomic>
 #include <csignal>
 
+#include "base/console.h"
+
 namespace anneal {
 namespace {
 
-constexpr char kNotice[] = "\nfinishing the step and saving; a second signal leaves at once\n";
-
+std::string& notice =
+    *new std::string;  // set before the handler is; never destroyed, signals come at exit too
 std::atomic<int> remembered_signal = 0;
 std::atomic<bool> leaves_at_once = true;
 
 // Only what a signal handler may call.
 void handle(int signal) {
-  if (leaves_at_once || remembered_signal.exchange(signal) != 0) ::_exit(128 + signal);
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kNotice, sizeof kNotice - 1);
+  const bool is_first = remembered_signal.exchange(signal) == 0;
+  if (is_first) {
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, notice.data(), notice.size());
+  }
+  if (leaves_at_once || !is_first) ::_exit(128 + signal);
 }
 
-void handle_signals(bool at_once) {
+void handle_signals(bool at_once, const std::string& text) {
   leaves_at_once = at_once;
+  notice = notice_line(text);
   struct sigaction action {};
   action.sa_handler = handle;
   action.sa_flags = SA_RESTART;
@@ -30,8 +36,10 @@ void handle_signals(bool at_once) {
 
 }  // namespace
 
-void leave_on_signals() { handle_signals(true); }
-void finish_on_signals() { handle_signals(false); }
+void leave_on_signals(const std::string& text) { handle_signals(true, text); }
+void finish_on_signals() {
+  handle_signals(false, "finishing the step and saving; a second signal leaves at once");
+}
 
 std::optional<ExitCode> requested_exit() {
   switch (remembered_signal) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/folder_entries.h"
 #include "base/machine.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/folder_manifest.h"
@@ -21,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kLock = ".lock";
 constexpr const char* kStates = "resume";
 constexpr const char* kStatePrefix = "step-";
 constexpr const char* kTrashPrefix = ".trash-";
@@ -39,13 +41,13 @@ bool is_leftover(const std::string& name) {
   return name.starts_with(kTrashPrefix) || is_partial || (is_saved && name.find(".tmp-") != name.npos);
 }
 
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> entries;
+// The folder and those above it, as far as they are not there.
+std::vector<fs::path> missing_folders(fs::path folder) {
+  std::vector<fs::path> missing;
   std::error_code error;
-  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    entries.push_back(entry->path());
-  return entries;
+  for (; !folder.empty() && !fs::exists(folder, error); folder = folder.parent_path())
+    if (folder.has_filename()) missing.push_back(folder);
+  return missing;
 }
 
 std::string owner_text() { return "host " + host_name() + ", process " + std::to_string(::getpid()); }
@@ -73,8 +75,9 @@ RunDirectory::RunDirectory(const fs::path& results_dir, const std::string& run_n
 
 void RunDirectory::take_first_free(const fs::path& results_dir, const std::string& run_name, bool new_run,
                                    const std::string& launch_id) {
-  make_folder(results_dir, kOtherFolder);
   path_ = results_dir / run_name;
+  made_ = missing_folders(path_);
+  make_folder(results_dir, kOtherFolder);
   for (int number = 2;; ++number) {
     const auto owner = take();
     if (owner && !new_run)
@@ -84,6 +87,7 @@ void RunDirectory::take_first_free(const fs::path& results_dir, const std::strin
     if (!owner && !is_anothers) return;
     if (!owner) ::close(std::exchange(lock_, -1));
     path_ = results_dir / (run_name + "-" + std::to_string(number));
+    made_ = missing_folders(path_);
   }
 }
 
@@ -92,7 +96,7 @@ bool RunDirectory::has_run() const { return holds_a_run(path_); }
 // The system gives a dead process's lock back, so that a lock is never stale.
 std::optional<std::string> RunDirectory::take() {
   make_folder(path_, kOtherFolder);
-  const auto file = path_ / ".lock";
+  const auto file = path_ / kLock;
   lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
     fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
@@ -109,11 +113,16 @@ std::optional<std::string> RunDirectory::take() {
 }
 
 RunDirectory::~RunDirectory() {
-  if (lock_ >= 0) ::close(lock_);
+  if (lock_ < 0) return;
+  std::error_code ignored;  // a folder that holds something stays
+  if (only_looks_ && !made_.empty()) fs::remove(path_ / kLock, ignored);
+  if (only_looks_)
+    for (const auto& folder : made_) fs::remove(folder, ignored);
+  ::close(lock_);
 }
 
 void RunDirectory::tidy() {
-  if (!group_.is_root()) return;
+  if (!group_.is_root() || only_looks_) return;
   for (const auto& folder : {path_, path_ / kStates})
     for (const auto& entry : entries_of(folder))
       if (is_leftover(entry.filename().string())) fs::remove_all(entry);
@@ -235,7 +244,10 @@ void RunDirectory::delete_folder(const fs::path& folder) {
   const auto trash = folder.parent_path() / (kTrashPrefix + folder.filename().string());
   fs::remove_all(trash);
   fs::rename(folder, trash);
-  fs::remove_all(trash);
+  std::error_code error;
+  fs::remove_all(trash, error);
+  // A disk that failed for a moment: after the last save of a run nobody else would come to it.
+  if (error) fs::remove_all(trash);
 }
 
 }  // namespace anneal

@@ -33,6 +33,9 @@ class RunDirectory {
   const std::filesystem::path& path() const { return path_; }
   bool has_run() const;
 
+  // From now on nothing is changed here, and folders that this object has made go with it.
+  void only_look() { only_looks_ = true; }
+
   // Whose saved folders these are: others are never deleted, and never taken for this run's.
   void set_run_id(std::string id) { run_id_ = std::move(id); }
 
@@ -78,6 +81,8 @@ class RunDirectory {
   std::filesystem::path path_;
   std::string run_id_;
   int lock_ = -1;
+  bool only_looks_ = false;
+  std::vector<std::filesystem::path> made_;  // folders that were not there before, the innermost first
 };
 
 }  // namespace anneal

@@ -3,11 +3,16 @@
 #include <cstdio>
 #include <vector>
 
+#include "base/console.h"
+#include "base/nearest.h"
+#include "base/option_text.h"
 #include "base/options.h"
 #include "base/termination.h"
+#include "commands/completion.h"
 #include "commands/engine_loader.h"
 #include "commands/prepare_command.h"
 #include "commands/rank_launcher.h"
+#include "commands/report_command.h"
 #include "commands/tokenize_command.h"
 #include "engine/convert_request.h"
 #include "engine/doctor_request.h"
@@ -26,26 +31,42 @@ struct Command {
   OptionTable (*options)();  // over defaults; for --help and the reference
 };
 
+// What a command takes: its own options, and those of every command.
+template <class Options>
+struct CommandOptions {
+  Options own;
+  ConsoleOptions console;
+
+  static void fields(auto& c, auto field) {
+    field("own", c.own, "");
+    field("console", c.console, "Output");
+  }
+};
+
+// Without --print_config, where it is there.
+bool takes_print_config(std::vector<std::string>& arguments) {
+  return std::erase_if(arguments, [](const std::string& argument) {
+           return argument == "--print_config" || argument == "--print-config";
+         }) > 0;
+}
+
 // Parses and checks the options of a command, then runs it: run(options, names given). With --print_config it
 // only prints the options.
 template <class Options, class Run>
-int parse_and_run(const char* command, Arguments arguments, const Run& run) {
-  std::vector<std::string> kept;
-  bool prints_config = false;
-  for (const auto& argument : arguments)
-    if (argument == "--print_config" || argument == "--print-config")
-      prints_config = true;
-    else
-      kept.push_back(argument);
-  Options options;
+int parse_and_run(Arguments arguments, const Run& run) {
+  std::vector<std::string> kept(arguments.begin(), arguments.end());
+  const bool prints_config = takes_print_config(kept);
+  CommandOptions<Options> options;
   OptionTable table(options);
   std::vector<Problem> problems;
   std::vector<std::string> warnings;
   const auto given = table.parse(kept, problems, warnings);
-  options.complete(given, problems);
-  if (!is_started_by_us())  // what it started us with was the same
-    for (const auto& warning : warnings)
-      std::fprintf(stderr, "anneal %s: warning: %s\n", command, warning.c_str());
+  set_console_style(options.console);
+  options.own.complete(given, problems);
+  if (!is_started_by_us()) {  // what it started us with was the same
+    Console console(stderr);
+    for (const auto& warning : warnings) console.say("warning: " + warning);
+  }
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
   if (prints_config) {
     std::printf("%s\n", table.to_json().dump(2).c_str());
@@ -55,34 +76,63 @@ int parse_and_run(const char* command, Arguments arguments, const Run& run) {
 }
 
 template <class Options>
-int run_options_in_engine(const char* command, Options& options, const std::set<std::string>& given) {
-  return run_in_engine(command, Json({{"options", OptionTable(options).to_json()}, {"given", given}}).dump());
+int run_options_in_engine(const char* command, CommandOptions<Options>& options,
+                          const std::set<std::string>& given) {
+  const Json request = {{"options", OptionTable(options.own).to_json()},
+                        {"console", OptionTable(options.console).to_json()},
+                        {"given", given}};
+  return run_in_engine(command, request.dump());
+}
+
+// What is safe when a command is ended by a signal. `train` has more to say once it trains.
+const char* safe_end(std::string_view command) {
+  if (command == "train")
+    return "ended before the first step; nothing is lost, the same command begins again";
+  if (command == "test") return "ended; finished rows are kept, and --resume goes on from them";
+  if (command == "convert") return "ended; no half-written folder is left under the name of the output";
+  if (command == "prepare")
+    return "ended; a data folder is whole or not there, the same command begins again";
+  return "ended; no half-written file is left";
 }
 
 // The engine's commands: the options are checked here, before torch is loaded.
 template <class Options>
 int parse_and_run_in_engine(const char* command, Arguments arguments) {
-  return parse_and_run<Options>(command, arguments,
-                                [&](Options& options, const std::set<std::string>& given) {
+  return parse_and_run<Options>(arguments,
+                                [&](CommandOptions<Options>& options, const std::set<std::string>& given) {
+                                  leave_on_signals(safe_end(command));
                                   return run_options_in_engine(command, options, given);
+                                });
+}
+
+// The commands that need no torch.
+template <class Options, int (*run)(Options&, const std::set<std::string>&)>
+int parse_and_run_here(const char* command, Arguments arguments) {
+  return parse_and_run<Options>(arguments,
+                                [&](CommandOptions<Options>& options, const std::set<std::string>& given) {
+                                  leave_on_signals(safe_end(command));
+                                  return run(options.own, given);
                                 });
 }
 
 // One process trains; of several, this one stays behind to watch over them.
 int run_train(const char* command, Arguments arguments) {
   return parse_and_run<TrainRequest>(
-      command, arguments, [&](TrainRequest& request, const std::set<std::string>& given) {
+      arguments, [&](CommandOptions<TrainRequest>& options, const std::set<std::string>& given) {
+        const auto& request = options.own;
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)
           return launch_ranks(command, arguments, request.launch,
                               std::chrono::seconds(request.dist.heartbeat_timeout));
-        leave_on_signals();
-        return run_options_in_engine(command, request, given);
+        leave_on_signals(safe_end(command));
+        return run_options_in_engine(command, options, given);
       });
 }
 
+int run_completion(CompletionOptions& options, const std::set<std::string>&);
+
 template <class Options>
 OptionTable default_options() {
-  static Options options;
+  static CommandOptions<Options> options;
   return OptionTable(options);
 }
 
@@ -91,23 +141,35 @@ constexpr Command kCommands[] = {
     {"test", "What a trained model writes for the rows of a test file, and how good that is.",
      parse_and_run_in_engine<TestRequest>, default_options<TestRequest>},
     {"prepare", "Build the data of a run, and show samples as the model will see them.",
-     [](const char* name, Arguments arguments) {
-       return parse_and_run<PrepareOptions>(name, arguments, run_prepare);
-     },
-     default_options<PrepareOptions>},
+     parse_and_run_here<PrepareOptions, run_prepare>, default_options<PrepareOptions>},
     {"score", "The likelihood that a model gives to the samples of a file.",
      parse_and_run_in_engine<ScoreRequest>, default_options<ScoreRequest>},
     {"convert",
      "A checkpoint as a folder that transformers, PEFT and vLLM load: merged into its base model, or apart.",
      parse_and_run_in_engine<ConvertRequest>, default_options<ConvertRequest>},
+    {"report", "One page about a run, or several beside each other: curves, data, options, predictions.",
+     parse_and_run_here<ReportOptions, run_report>, default_options<ReportOptions>},
     {"doctor", "The devices that this machine can train on, and whether they compute what they should.",
      parse_and_run_in_engine<DoctorRequest>, default_options<DoctorRequest>},
     {"tokenize", "Ids and pieces of each line of standard input.",
-     [](const char* name, Arguments arguments) {
-       return parse_and_run<TokenizeOptions>(name, arguments, run_tokenize);
-     },
-     default_options<TokenizeOptions>},
+     parse_and_run_here<TokenizeOptions, run_tokenize>, default_options<TokenizeOptions>},
+    {"completion", "A script that completes command lines of this program in bash, zsh or fish.",
+     parse_and_run_here<CompletionOptions, run_completion>, default_options<CompletionOptions>},
 };
+
+int run_completion(CompletionOptions& options, const std::set<std::string>&) {
+  std::vector<CompletedCommand> commands;
+  for (const auto& command : kCommands)
+    commands.push_back({command.name, command.summary, command.options()});
+  std::fputs(completion_script(options.shell, commands).c_str(), stdout);
+  return 0;
+}
+
+std::string nearest_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& command : kCommands) names.emplace_back(command.name);
+  return nearest_name(name, names);
+}
 
 // For what is made from the options in other languages.
 int print_descriptions() {
@@ -129,7 +191,7 @@ int print_reference() {
       "`--config FILE.json`. `--help` and `--print_config` go with every command.\n");
   for (const auto& command : kCommands)
     std::printf("\n## anneal %s\n\n%s\n\n| flag | type | default | meaning |\n|---|---|---|---|\n%s",
-                command.name, command.summary, command.options().markdown_rows().c_str());
+                command.name, command.summary, markdown_rows(command.options()).c_str());
   return 0;
 }
 
@@ -140,9 +202,12 @@ void print_overview(std::FILE* to) {
 }
 
 void print_help(const Command& command) {
-  std::printf("anneal %s: %s\n\nFlags, with their defaults:\n%s", command.name, command.summary,
-              command.options().help().c_str());
-  std::printf("  --config text\n      A JSON file of the same names; flags override it.\n");
+  const auto table = command.options();
+  std::printf("anneal %s: %s\n\nUsage: anneal %s%s [--flag value ...]\n%s", command.name, command.summary,
+              command.name, positional_text(table).c_str(), help_text(table).c_str());
+  std::printf(
+      "\nMore\n  --config text\n      A JSON file of the same names; flags override it.\n"
+      "  --print_config\n      Print the options that are in force, as such a file, and do nothing.\n");
 }
 
 }  // namespace
@@ -172,8 +237,10 @@ int run_command_line(Arguments arguments) {
       }
     return command.run(command.name, arguments.subspan(1));
   }
-  print_overview(stderr);
-  fail(ExitCode::kUsage, "there is no command \"" + name + "\"", "", "take one of the commands above");
+  const auto nearest = nearest_command(name);
+  if (nearest.empty()) print_overview(stderr);
+  fail(ExitCode::kUsage, "there is no command \"" + name + "\"", "",
+       nearest.empty() ? "take one of the commands above" : "did you mean \"" + nearest + "\"?");
 }
 
 }  // namespace anneal

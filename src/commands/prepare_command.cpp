@@ -1,14 +1,15 @@
 #include "commands/prepare_command.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
+#include <sstream>
 
+#include "base/console.h"
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
+#include "data/tokenizing_progress.h"
 #include "formats/jsonl.h"
 
 namespace anneal {
@@ -16,17 +17,20 @@ namespace {
 
 constexpr std::int64_t kCheckedRows = 2000;  // the files are shuffled, so the first rows stand for all
 
-void print_summary(const PreparedData& data) {
+void say_summary(const PreparedData& data, Console& console) {
   const char* state = data.foreign ? "found" : data.reused ? "ready" : "built";
-  fmt::print("{}: {}\n", state, data.folder.string());
-  fmt::print("source: {}\n", data.source);
-  fmt::print("rows: {} training, {} validation, {} test\n", data.training_rows, data.validation_rows,
-             data.test_rows);
-  for (const auto& [reason, count] : data.dropped) fmt::print("dropped: {} ({})\n", count, reason);
-  if (data.skipped_rows > 0) fmt::print("skipped: {} rows that cannot be read\n", data.skipped_rows);
-  if (data.null_fields > 0) fmt::print("empty: {} values that are null or missing\n", data.null_fields);
+  console.say(fmt::format("{}: {}", state, data.folder.string()));
+  console.say(fmt::format("source: {}", data.source));
+  console.say(fmt::format("rows: {} training, {} validation, {} test", data.training_rows,
+                          data.validation_rows, data.test_rows));
+  for (const auto& [reason, count] : data.dropped)
+    console.say(fmt::format("dropped: {} ({})", count, reason));
+  if (data.skipped_rows > 0)
+    console.say(fmt::format("skipped: {} rows that cannot be read", data.skipped_rows));
+  if (data.null_fields > 0)
+    console.say(fmt::format("empty: {} values that are null or missing", data.null_fields));
   if (data.validation_rows == 0)
-    fmt::print("warning: no validation rows, so nothing chooses the best checkpoint\n");
+    console.say("warning: no validation rows, so nothing chooses the best checkpoint");
 }
 
 struct Marks {
@@ -34,7 +38,7 @@ struct Marks {
 };
 
 Marks marks_of_trained_text() {
-  if (::isatty(STDOUT_FILENO) == 1) return {"\033[32m", "\033[0m"};
+  if (Console().has_color()) return {"\033[32m", "\033[0m"};
   return {"[[", "]]"};
 }
 
@@ -62,34 +66,44 @@ void show_tokens(const ExampleView& example, const Tokenizer& tokenizer) {
   fmt::print("tokens: {} {}{}{}\n", pieces(prompt), marks.begin, pieces(trained), marks.end);
 }
 
-void check_and_show(const std::filesystem::path& path, const PrepareOptions& options) {
+void check_and_show(const std::filesystem::path& path, const PrepareOptions& options, Console& console) {
   const auto tokenizer = Tokenizer::load(options.hf_model_id);
   const TokenizerEncoder encoder(tokenizer, options.example);
   const auto examples = load_examples(path, encoder, options.example,
                                       {.threads = options.dataloader_num_workers,
                                        .first_rows = std::max(options.show, kCheckedRows),
-                                       .skip_bad_rows = options.dataset.skip_bad_rows});
+                                       .skip_bad_rows = options.dataset.skip_bad_rows,
+                                       .progress = tokenizing_progress(console, path)});
   const auto& counts = examples.counts();
   if (options.example.add_eos)
-    fmt::print("end of sequence: {} ({})\n", *encoder.eos_id(), tokenizer.piece(*encoder.eos_id()));
-  fmt::print("examples of the first {} rows: {}, {} tokens, {} trained, {} cut, longest {}\n", counts.rows,
-             examples.size(), examples.tokens(), counts.trained_tokens, counts.truncated, counts.longest);
-  for (const auto& [reason, count] : counts.dropped) fmt::print("dropped: {} ({})\n", count, reason);
+    console.say(
+        fmt::format("end of sequence: {} ({})", *encoder.eos_id(), tokenizer.piece(*encoder.eos_id())));
+  console.say(fmt::format("examples of the first {} rows: {}, {} tokens, {} trained, {} cut, longest {}",
+                          counts.rows, examples.size(), examples.tokens(), counts.trained_tokens,
+                          counts.truncated, counts.longest));
+  for (const auto& [reason, count] : counts.dropped)
+    console.say(fmt::format("dropped: {} ({})", count, reason));
   for (std::int64_t index = 0; index < std::min(options.show, examples.size()); ++index)
     show_tokens(examples[index], tokenizer);
   require_sound_samples(examples, options.example, tokenizer.bos_id(), encoder.eos_id(), options.force,
-                        [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+                        [&](const std::string& line) { console.say(line); });
+}
+
+void say_lines(const std::string& text, Console& console) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) console.say(line);
 }
 
 }  // namespace
 
 int run_prepare(PrepareOptions& options, const std::set<std::string>&) {
+  Console console, aside(stderr);
   const auto data = prepare_data(options.dataset, static_cast<std::uint64_t>(options.seed),
-                                 [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
-  if (!data.foreign && options.dataset.describes_dataset) fmt::print("{}", describe(options.dataset));
-  print_summary(data);
+                                 [&](const std::string& line) { aside.say(line); });
+  if (!data.foreign && options.dataset.describes_dataset) say_lines(describe(options.dataset), console);
+  say_summary(data, console);
   if (!options.hf_model_id.empty())
-    check_and_show(data.training, options);
+    check_and_show(data.training, options, console);
   else if (options.show > 0)
     show_texts(data.training, options);
   return static_cast<int>(ExitCode::kOk);

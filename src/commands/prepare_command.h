@@ -20,9 +20,10 @@ struct PrepareOptions {
   bool force = false;
 
   static void fields(auto& c, auto field) {
-    field("dataset", c.dataset, "");
-    field("example", c.example, "");
-    field("seed", c.seed, "Seed of the split, unless split_seed is given.");
+    field("dataset", c.dataset, "Data");
+    field("example", c.example, "Samples");
+    field("seed", c.seed, "Seed of the split, unless split_seed is given.",
+          FieldTraits{.heading = "Preparation"});
     field("hf_model_id", c.hf_model_id,
           "Folder of a model. With it the samples are shown as tokens, and checked for what would spoil a "
           "training.");

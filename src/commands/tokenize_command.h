@@ -15,7 +15,8 @@ struct TokenizeOptions {
   bool special_in_text = true;
 
   static void fields(auto& c, auto field) {
-    field("hf_model_id", c.hf_model_id, "Folder that holds tokenizer.json.");
+    field("hf_model_id", c.hf_model_id, "Folder that holds tokenizer.json.",
+          FieldTraits{.heading = "Tokenize"});
     field("json_lines", c.json_lines, "Each input line is a JSON string instead of plain text.");
     field("add_special_tokens", c.add_special_tokens,
           "Add what the tokenizer puts around a text, such as BOS.");

@@ -98,6 +98,8 @@ class ExampleSetBuilder {
       try {
         const auto end = std::min((index + 1) * kRowsPerChunk, lines_.size());
         for (auto line = index * kRowsPerChunk; line < end; ++line) add_line(lines_[line], parser, chunk);
+        const auto rows = static_cast<std::int64_t>(end - index * kRowsPerChunk);
+        set_options_.progress(rows_done_ += rows, static_cast<std::int64_t>(lines_.size()));
       } catch (...) {
         chunk.failure = std::current_exception();
         next_chunk_ = chunks_.size();  // earlier chunks are done by others, later ones do not matter
@@ -164,6 +166,7 @@ class ExampleSetBuilder {
   std::vector<Line> lines_;
   std::vector<Chunk> chunks_;
   std::atomic<std::size_t> next_chunk_ = 0;
+  std::atomic<std::int64_t> rows_done_ = 0;
 };
 
 ExampleSet load_examples(const std::filesystem::path& path, const ExampleEncoder& encoder,

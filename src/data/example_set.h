@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -64,6 +65,8 @@ struct ExampleSetOptions {
   std::optional<std::int64_t> first_rows;  // read no more rows than this
   std::int64_t skip_bad_rows = 0;
   bool required = true;  // no example at all is an error
+  // Gets rows done and rows in all; called by any of the threads.
+  std::function<void(std::int64_t, std::int64_t)> progress = [](std::int64_t, std::int64_t) {};
 };
 
 // Reads a prompt/completion JSONL file. A missing file that is not required gives an empty set.

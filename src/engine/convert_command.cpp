@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <optional>
 #include <vector>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/progress.h"
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/conversion_record.h"
 #include "checkpoint/converted_model.h"
@@ -41,10 +40,12 @@ struct Conversion {
   fs::path adapter_config() const { return checkpoint.folder / "adapter_config.json"; }
 };
 
-void say(const std::string& line) {
-  fmt::print("{}\n", line);
-  std::fflush(stdout);
+Console& console() {
+  static Console shown;
+  return shown;
 }
+
+void say(const std::string& line) { console().say(line); }
 
 void warn(const std::string& line) { say("warning: " + line); }
 
@@ -195,17 +196,6 @@ bool is_up_to_date(const Conversion& conversion, const Json& options,
   return false;
 }
 
-// Tells of long work every few seconds.
-auto progress_line(const ConvertedModel& model) {
-  return [&model, last = std::chrono::steady_clock::now()](std::size_t tensors, std::int64_t bytes) mutable {
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last < std::chrono::seconds(5)) return;
-    last = now;
-    say(fmt::format("  {} of {} tensors, {} of {}", tensors, model.tensors().size(), byte_size_text(bytes),
-                    byte_size_text(model.bytes())));
-  };
-}
-
 void write_model(const Conversion& conversion, const ConvertRequest& request, const ConvertedModel& model,
                  const fs::path& folder) {
   if (model.merge())
@@ -213,7 +203,11 @@ void write_model(const Conversion& conversion, const ConvertRequest& request, co
                     conversion.weights().string(), model.tensors().size(), byte_size_text(model.bytes())));
   else
     say(fmt::format("writing {} tensors, {}", model.tensors().size(), byte_size_text(model.bytes())));
-  model.write(folder, *parse_byte_size(request.max_shard_size), progress_line(model));
+  Progress progress(console(), model.merge() ? "merging" : "writing", "tensors");
+  model.write(folder, *parse_byte_size(request.max_shard_size), [&](std::size_t tensors, std::int64_t bytes) {
+    progress.at(static_cast<std::int64_t>(tensors), static_cast<std::int64_t>(model.tensors().size()),
+                byte_size_text(bytes) + " of " + byte_size_text(model.bytes()));
+  });
 }
 
 void check_model(const Conversion& conversion, const ConvertRequest& request, const ConvertedModel& model,

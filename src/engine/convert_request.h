@@ -26,7 +26,8 @@ struct ConvertRequest {
   static void fields(auto& c, auto field) {
     field("checkpoint", c.checkpoint, "Checkpoint");
     field("no_merge", c.no_merge,
-          "Keep the adapter apart, as a folder for PEFT, instead of merging it into the base model.");
+          "Keep the adapter apart, as a folder for PEFT, instead of merging it into the base model.",
+          FieldTraits{.heading = "Conversion"});
     field("output_dir", c.output_dir,
           "Where the folder goes. Default: beside the checkpoint, as <checkpoint>.hf_model, or .hf_peft with "
           "--no_merge.");
@@ -44,7 +45,7 @@ struct ConvertRequest {
           "HF_ENDPOINT).");
     field("force", c.force, "Go on where the base model is not the one that the run was trained on.");
     const char* unused = "Not used: the checkpoint says it. A value that differs is warned about.";
-    field("lora_rank", c.lora.lora_rank, unused);
+    field("lora_rank", c.lora.lora_rank, unused, FieldTraits{.heading = "Without effect"});
     field("lora_alpha", c.lora.lora_alpha, unused);
     field("lora_dropout", c.lora.lora_dropout, unused);
     field("lora_target_modules", c.lora.lora_target_modules, unused);

@@ -16,7 +16,7 @@ struct DoctorRequest {
           "Compare what a device computes with what the processor does, each operation and five LoRA steps; "
           "cpu: "
           "the processor's kernels with the forms that other devices run.",
-          FieldTraits{.choices = {"none", "cpu", "cuda"}});
+          FieldTraits{.choices = {"none", "cpu", "cuda"}, .heading = "Doctor"});
   }
 
   void complete(const std::set<std::string>&, std::vector<Problem>&) const {}

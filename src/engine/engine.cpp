@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 
+#include "base/console.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -30,6 +31,9 @@ int run_engine_command(const char* command, const char* request_text) {
   keep_freed_memory();
   try {
     const Json request = Json::parse(request_text);
+    ConsoleOptions style;
+    OptionTable(style).load(request.at("console"), "request");
+    set_console_style(style);
     if (std::strcmp(command, "train") == 0) return run(request, run_train);
     if (std::strcmp(command, "score") == 0) return run(request, run_score);
     if (std::strcmp(command, "convert") == 0) return run(request, run_convert);
@@ -38,17 +42,18 @@ int run_engine_command(const char* command, const char* request_text) {
     std::fprintf(stderr, "anneal: the engine has no command %s\n", command);
     return static_cast<int>(ExitCode::kInternal);
   } catch (const UserError& error) {
-    std::fprintf(stderr, "anneal %s: %s\n", command, error.what());
+    print_error(command, error);
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
     if (is_out_of_memory(error)) {
-      std::fprintf(stderr,
-                   "anneal %s: out of memory\n  try: a smaller --micro_batch_tokens or --batch_size, or "
-                   "--gradient_checkpointing on\n",
-                   command);
-      return static_cast<int>(ExitCode::kResources);
+      const UserError out_of_memory(
+          ExitCode::kResources,
+          Problem{"out of memory", "",
+                  "a smaller --micro_batch_tokens or --batch_size, or --gradient_checkpointing on"});
+      print_error(command, out_of_memory);
+      return static_cast<int>(out_of_memory.code());
     }
-    std::fprintf(stderr, "anneal %s: internal error: %s\n", command, error.what());
+    print_internal_error(command, error.what());
     return static_cast<int>(ExitCode::kInternal);
   }
 }

@@ -8,9 +8,11 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/progress.h"
 #include "checkpoint/peft_adapter.h"
 #include "checkpoint/tensor_file.h"
 #include "data/tokenizer_encoder.h"
+#include "data/tokenizing_progress.h"
 #include "device/device.h"
 #include "engine/model_samples.h"
 #include "eval/score.h"
@@ -33,20 +35,25 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   const std::filesystem::path folder = request.model.hf_model_id;
   const auto config = read_model_config(folder);
   const auto notice = fit_to_model(request.example, config, given);
-  if (!notice.empty()) fmt::print(stderr, "{}\n", notice);
+  Console console(stderr);  // standard output is for the scores
+  if (!notice.empty()) console.say(notice);
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, config);
   const TokenizerEncoder encoder(tokenizer, request.example);
-  const auto examples =
-      load_examples(request.data, encoder, request.example, {.threads = request.dataloader_num_workers});
+  const auto examples = load_examples(
+      request.data, encoder, request.example,
+      {.threads = request.dataloader_num_workers, .progress = tokenizing_progress(console, request.data)});
   const auto device = resolve_device(request.model.device);
+  console.progress("loading " + folder.string());
   CausalLm model(folder, resolve_precision(request.model, device), device);
   if (request.adapter) load_peft_adapter(model, read_peft_config(*request.adapter), *request.adapter);
 
   const auto samples = views_of(examples);
   if (request.logits) write_logits(model, samples.front(), *request.logits);
   ProcessGroup alone;
-  const auto scores = score_samples(model, samples, request.batch_tokens, alone, [](std::int64_t) {});
+  Progress progress(console, "scoring", "samples");
+  const auto scores = score_samples(model, samples, request.batch_tokens, alone,
+                                    [&](std::int64_t done) { progress.at(done, examples.size()); });
   std::string lines;
   for (std::int64_t index = 0; index < examples.size(); ++index) {
     OrderedJson line;

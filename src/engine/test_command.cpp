@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "base/duration.h"
 #include "base/file.h"
 #include "base/options.h"
+#include "base/progress.h"
 #include "checkpoint/trained_base.h"
 #include "engine/model_samples.h"
 #include "engine/test_data.h"
@@ -20,9 +21,7 @@ namespace anneal {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
-constexpr double kPlainLineSeconds = 10;
 constexpr std::size_t kShownRows = 3, kShownCharacters = 200;
 
 // Everything that the test is about, found and read before a model is loaded.
@@ -34,24 +33,22 @@ struct Subject {
   std::string header;
 };
 
-// Done, speed and time left: one line that changes on a terminal, else a line now and then.
-class Progress {
+// How far the generation is, and its figures.
+class Meter {
  public:
-  Progress(Console& console, std::size_t total) : console_(console), total_(total) {}
+  Meter(Console& console, std::size_t total) : console_(console), total_(total) {}
 
-  void start() { start_ = Clock::now(); }
+  void start() { progress_.emplace(console_, "generating", "rows"); }
 
   void add(std::int64_t tokens) {
     ++done_;
     tokens_ += tokens;
-    seconds_ = std::chrono::duration<double>(Clock::now() - start_).count();
-    const double rate = static_cast<double>(tokens_) / std::max(seconds_, 1e-9);
-    const double left = seconds_ / static_cast<double>(done_) * static_cast<double>(total_ - done_);
-    const auto line = fmt::format("{}/{} rows, {:.1f} tokens/s, {:.0f} s left", done_, total_, rate, left);
-    console_.progress(line);
-    if (console_.is_terminal() || (seconds_ < next_line_ && done_ < total_)) return;
-    console_.say(line);
-    next_line_ = seconds_ + kPlainLineSeconds;
+    seconds_ = progress_->seconds();
+    progress_->at(static_cast<std::int64_t>(done_), static_cast<std::int64_t>(total_), rate_text());
+  }
+
+  void finish() const {
+    console_.say(fmt::format("generated {} rows, {}, in {}", done_, rate_text(), duration_text(seconds_)));
   }
 
   OrderedJson figures(std::size_t rows) const {
@@ -67,12 +64,15 @@ class Progress {
   }
 
  private:
+  std::string rate_text() const {
+    return fmt::format("{:.1f} tokens/s", static_cast<double>(tokens_) / std::max(seconds_, 1e-9));
+  }
+
   Console& console_;
   std::size_t total_, done_ = 0;
   std::int64_t tokens_ = 0;
-  Clock::time_point start_ = Clock::now();
+  std::optional<Progress> progress_;
   double seconds_ = 0;  // to the last completion
-  double next_line_ = kPlainLineSeconds;
 };
 
 Subject find_subject(const TestRequest& request, const Say& say) {
@@ -173,18 +173,21 @@ OrderedJson predict(const TestRequest& request, const Subject& subject, const To
   for (const auto& prompt : prompts) lengths.push_back(static_cast<std::int64_t>(prompt.ids.size()));
   std::erase_if(prompts, [&](const Prompt& prompt) { return files.has(prompt.index); });
 
-  Progress progress(console, prompts.size());
+  Meter meter(console, prompts.size());
   const auto on_completion = [&](Completion completion) {
     const auto& row = subject.rows[completion.index];
     const auto tokens = static_cast<std::int64_t>(completion.ids.size());
     files.add({completion.index, row.input, row.label, std::move(completion.text),
                std::string(finish_reason_name(completion.finish_reason)), lengths[completion.index], tokens});
-    progress.add(tokens);
+    meter.add(tokens);
   };
-  if (!prompts.empty())
+  if (!prompts.empty()) {
+    console.progress("loading " + subject.model.model_folder().string());
     complete_prompts(engine, request, subject.model, tokenizer, prompts, subject.folder, console,
-                     {[&] { progress.start(); }, on_completion});
-  return progress.figures(subject.rows.size());
+                     {[&] { meter.start(); }, on_completion});
+    meter.finish();
+  }
+  return meter.figures(subject.rows.size());
 }
 
 // A mistake in the options of BERTScore must show before the texts are generated, not after. Returns why
@@ -201,8 +204,9 @@ std::string encoder_defect(const BertScoreOptions& options) {
 OrderedJson bert_figures(const BertScorer& scorer, const BertScoreOptions& options, const TextPairs& pairs,
                          Console& console) {
   const auto total = pairs.labels.size();
+  Progress progress(console, "BERTScore", "rows");
   const auto scores = scorer.score(pairs.predictions, pairs.labels, [&](std::int64_t done) {
-    console.progress(fmt::format("BERTScore: {}/{} rows", done, total));
+    progress.at(done, static_cast<std::int64_t>(total));
   });
   BertScore mean;
   for (const auto& score : scores) {

@@ -140,7 +140,7 @@ void complete_by_own_server(const TestRequest& request, const TestModel& tested,
   VllmServer server(launch, [&](double seconds, const std::string& line) {
     const auto text = fmt::format("waiting for vLLM, {:.0f} s: {:.100}", seconds, line);
     console.progress(text);
-    if (console.is_terminal() || seconds < next_line) return;
+    if (console.shows_progress() || seconds < next_line) return;
     console.say(text);
     next_line += kPlainLineSeconds;
   });

@@ -11,6 +11,7 @@
 #include "checkpoint/checkpoint_options.h"
 #include "eval/bert_score_options.h"
 #include "generate/generate_options.h"
+#include "models/model_options.h"
 
 namespace anneal {
 
@@ -39,7 +40,7 @@ struct TestOptions {
     field("resume", c.resume, "Go on from the rows that a test of the same settings left when it was ended.");
     field("engine", c.engine,
           "Who generates; auto: vLLM where it is installed and a GPU is there, else this program.",
-          FieldTraits{.choices = {"auto", "native", "vllm"}});
+          FieldTraits{.choices = {"auto", "native", "vllm"}, .heading = "Engine"});
     field(
         "dtype", c.dtype,
         "What the model computes in; auto: bfloat16 where the device has instructions for it, else float32.",
@@ -54,7 +55,7 @@ struct TestOptions {
           "Text in prompts that looks like a special token becomes that token. Default: as in training.");
     field("tensor_parallel_size", c.tensor_parallel_size,
           "vLLM: GPUs that share the model. Default: as many as there are and divide its heads.",
-          FieldTraits{.minimum = 1});
+          FieldTraits{.minimum = 1, .heading = "vLLM"});
     field("gpu_memory_utilization", c.gpu_memory_utilization,
           "vLLM: the share of a GPU's memory that it takes.",
           FieldTraits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
@@ -107,9 +108,7 @@ struct TestRequest {
     generate.validate(problems);
     test.validate(problems);
     if (!checkpoint.base_model.empty() && !is_folder(checkpoint.base_model))
-      problems.push_back(
-          {"\"" + checkpoint.base_model + "\" is not a folder, and this version does not download models",
-           "--base_model", "download the model and give the path of its folder"});
+      problems.push_back(no_model_problem(checkpoint.base_model, "--base_model"));
   }
 };
 

@@ -16,9 +16,12 @@
 #include "checkpoint/staged_folder.h"
 #include "data/preflight.h"
 #include "data/prepare.h"
+#include "data/sample_statistics.h"
 #include "data/tokenizer_encoder.h"
+#include "data/tokenizing_progress.h"
 #include "device/cuda_object.h"
 #include "device/device.h"
+#include "engine/dry_run.h"
 #include "engine/model_samples.h"
 #include "engine/resume.h"
 #include "engine/selftest_stamp.h"
@@ -51,16 +54,25 @@ Samples load_samples(const TrainRequest& request, const PreparedData& data, cons
   ExampleSetOptions options{.threads = request.train.dataloader_num_workers,
                             .skip_bad_rows = request.dataset.skip_bad_rows};
   Samples samples;
+  if (auto* console = log.console()) options.progress = tokenizing_progress(*console, data.training);
   samples.training = load_examples(data.training, encoder, request.example, options);
   describe_examples(samples.training, "training", log);
   options.first_rows = request.train.max_eval_samples;
   options.required = false;
+  if (auto* console = log.console()) options.progress = tokenizing_progress(*console, data.validation);
   samples.validation = load_examples(data.validation, encoder, request.example, options);
   if (samples.validation.size() > 0)
     describe_examples(samples.validation, "validation", log);
   else
     log.say("warning: no validation samples; no evaluation, no early stopping, one checkpoint at the end");
   return samples;
+}
+
+void write_sample_statistics(const Samples& samples, const std::filesystem::path& run) {
+  const Json statistics = {{"version", 1},
+                           {"training", sample_statistics(samples.training)},
+                           {"validation", sample_statistics(samples.validation)}};
+  write_file_atomically(run / kSampleStatistics, statistics.dump() + "\n");
 }
 
 // --resume with an adapter that has no state beside it, another program's: as --init_adapter.
@@ -310,15 +322,17 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto world = meet_other_ranks(request);
   auto& group = world->group();
   const bool is_shared = decide_sharding(request, device, *world);
+  RunLog log(group.is_root());
+  log.progress("loading " + folder.string());
   CausalLm model(folder, resolve_precision(request.model, device), device,
                  is_shared ? Loading::kToBeShared : Loading::kWhole);
 
-  RunLog log(group.is_root());
   if (request.run.events_fd) log.report_to(*request.run.events_fd);
   take_weights_alone(request, log);
   RunDirectory directory(request.run.results_dir,
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
                          request.run.new_run, world->saving_group(), current_launch_id());
+  if (request.run.dry_run) directory.only_look();
   say_what_is_trained(request, directory, model, notice, is_shared, group.size(), log);
   if (!device.is_cpu()) {
     const auto say = [&](const std::string& line) { log.say(line); };
@@ -339,6 +353,13 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   require_sound_samples(samples.training, request.example, tokenizer.bos_id(), encoder.eos_id(),
                         request.run.force, [&](const std::string& line) { log.say(line); });
   const auto plan = plan_step(model, request, start, samples, *world, log);
+  const auto steps = total_steps(request, samples.training, group.size());
+  if (request.run.dry_run) {
+    const auto longest = std::max(samples.training.counts().longest, samples.validation.counts().longest);
+    say_dry_run({model, plan, longest, pool_size(request, group.size()), steps}, start, log);
+    world->leave();
+    return static_cast<int>(ExitCode::kOk);
+  }
 
   auto& record = start.record;
   record.options = OptionTable(request).to_json();
@@ -350,15 +371,17 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
     record.plan.kept_layers = now.kept_layers;
     return run_record_text(record);
   };
-  group.on_root([&] { write_file_atomically(directory.path() / kRunRecord, run_record(plan)); });
+  group.on_root([&] {
+    write_file_atomically(directory.path() / kRunRecord, run_record(plan));
+    write_sample_statistics(samples, directory.path());
+  });
 
   std::optional<MetricReporters> reporters;  // ends last: it sends what was logged
   Saver saver(directory, save_formats(request, shape, group.is_root(), log), request.run.save_total_limit,
               world->saving_group());
-  Trainer trainer({model, group, samples.training, samples.validation, request.train,
-                   total_steps(request, samples.training, group.size()), request.run.save_steps, plan,
-                   model.precision.base.value_or(model.stored_dtype()), directory.path(), run_record,
-                   [&] { reporters->poll(); }},
+  Trainer trainer({model, group, samples.training, samples.validation, request.train, steps,
+                   request.run.save_steps, plan, model.precision.base.value_or(model.stored_dtype()),
+                   directory.path(), run_record, [&] { reporters->poll(); }},
                   saver, log);
   if (start.state) {
     trainer.resume(*start.state, start.state_folder);

@@ -31,6 +31,7 @@ struct RunOptions {
   bool use_wandb = false;
   bool force = false;
   std::optional<std::int64_t> events_fd;
+  bool dry_run = false;
 
   static void fields(auto& c, auto field) {
     const FieldTraits free{.may_differ = true};
@@ -61,6 +62,11 @@ struct RunOptions {
           "An open descriptor on which the program that starts this one reads the run's figures and saved "
           "folders, one JSON object a line.",
           FieldTraits{.minimum = 3, .may_differ = true});
+    field("dry_run", c.dry_run,
+          "Do all that comes before the first step (model, data, memory, the plan of a step), say it, and "
+          "stop. "
+          "No run is made or changed; prepared data stay.",
+          free);
   }
 
   // What report_to and use_wandb name.
@@ -110,7 +116,7 @@ struct TrainRequest {
     field("train", c.train, "Training");
     field("launch", c.launch, "Processes");
     field("run", c.run, "Run");
-    field("dist", c.dist, "Several processes");
+    field("dist", c.dist, "Waiting for other processes");
   }
 
   // Completes what depends on which flags were given, and collects every mistake that can be seen without the
@@ -139,13 +145,13 @@ struct ScoreRequest {
 
   static void fields(auto& c, auto field) {
     field("model", c.model, "Model");
-    field("adapter", c.adapter, "A PEFT adapter folder to apply.");
+    field("adapter", c.adapter, "A PEFT adapter folder to apply.", FieldTraits{.heading = "Score"});
     field("data", c.data, "The JSONL file of {\"input\", \"output\"} rows to score.");
     field("output", c.output, "Where the line of each sample goes. Default: standard output.");
     field("logits", c.logits,
           "A safetensors file to write: ids and logits (float32) of every position of the first sample.");
     field("batch_tokens", c.batch_tokens, "Tokens of one batch. Changes speed and memory, not the result.",
-          FieldTraits{.minimum = 1});
+          FieldTraits{.minimum = 1, .heading = "Speed and memory"});
     field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize.",
           FieldTraits{.minimum = 0});
     field("example", c.example, "Samples");

@@ -14,7 +14,7 @@
 #include <unordered_map>
 
 #include "base/json.h"
-#include "eval/text_metrics.h"
+#include "text/text_metrics.h"
 
 namespace anneal {
 namespace {

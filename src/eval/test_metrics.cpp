@@ -4,32 +4,10 @@
 
 #include <algorithm>
 
-#include "eval/text_metrics.h"
+#include "text/text_metrics.h"
 
 namespace anneal {
 namespace {
-
-double exact_match(std::string_view prediction, std::string_view label) {
-  return prediction == label ? 1 : 0;
-}
-
-// Of one pair, in [0, 1].
-struct TextMetric {
-  const char* key;
-  const char* title;
-  double (*of)(std::string_view prediction, std::string_view label);
-};
-
-constexpr TextMetric kTextMetrics[] = {{"exact_match", "exact match",
-                                        [](std::string_view prediction, std::string_view label) {
-                                          return exact_match(prediction, label) ? 1.0 : 0.0;
-                                        }},
-                                       {"rougeL", "ROUGE-L", rouge_l_f1},
-                                       {"token_f1", "token F1", token_f1}};
-
-std::string without(const std::string& header, const std::string& text) {
-  return text.starts_with(header) ? text.substr(header.size()) : text;
-}
 
 double mean_of(const TextMetric& metric, const TextPairs& pairs) {
   double sum = 0;
@@ -48,8 +26,8 @@ std::string cell(const OrderedJson& metrics, const std::string& key) {
 TextPairs pairs_without(const std::string& header, const std::vector<Prediction>& rows) {
   TextPairs pairs;
   for (const auto& row : rows) {
-    pairs.predictions.push_back(without(header, row.prediction));
-    pairs.labels.push_back(without(header, row.label));
+    pairs.predictions.push_back(std::string(without_header(header, row.prediction)));
+    pairs.labels.push_back(std::string(without_header(header, row.label)));
   }
   return pairs;
 }
@@ -65,7 +43,7 @@ OrderedJson measure_predictions(const std::vector<Prediction>& rows, const std::
        count([](const Prediction& row) { return row.finish_reason == "prompt_too_long"; })},
       {"header", header}};
   const auto add = [&](const TextPairs& pairs, const std::string& ending) {
-    for (const auto& metric : kTextMetrics) metrics[metric.key + ending] = mean_of(metric, pairs);
+    for (const auto& metric : text_metrics()) metrics[metric.key + ending] = mean_of(metric, pairs);
     if (bert_score) metrics["bertscore" + ending] = bert_score(pairs);
   };
   add(pairs_without("", rows), "");
@@ -85,7 +63,7 @@ std::string metrics_table(const OrderedJson& metrics) {
     text += fmt::format("\n{:<20} {:>8}{}", title, score,
                         stripped.empty() ? "" : fmt::format("  {:>8}", stripped));
   };
-  for (const auto& metric : kTextMetrics)
+  for (const auto& metric : text_metrics())
     add(metric.title, cell(metrics, metric.key), cell(metrics, std::string(metric.key) + "_stripped"));
   if (metrics.contains("bertscore"))
     for (const char* part : {"precision", "recall", "f1"})

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/console.h"
 #include "base/random_id.h"
 #include "launch/port_reservation.h"
 #include "launch/started_rank.h"
@@ -15,7 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void say(const std::string& text) { write_notice(STDERR_FILENO, "anneal train: " + text + "\n"); }
+void say(const std::string& text) { write_notice(STDERR_FILENO, aside_line("train", text)); }
 
 std::string seconds_text(std::chrono::milliseconds time) {
   return fmt::format("{:g} s", static_cast<double>(time.count()) / 1000);

@@ -5,8 +5,17 @@
 
 #include "base/fields.h"
 #include "base/file.h"
+#include "base/nearest.h"
 
 namespace anneal {
+
+// Of a model that is no folder.
+inline Problem no_model_problem(const std::string& id, const char* flag) {
+  const auto nearest = nearest_path(id);
+  return {"\"" + id + "\" is not a folder, and this version does not download models", flag,
+          nearest.empty() ? "download the model and give the path of its folder"
+                          : "did you mean " + nearest + "?"};
+}
 
 struct ModelOptions {
   std::string hf_model_id = "Qwen/Qwen3-8B";
@@ -36,10 +45,7 @@ struct ModelOptions {
   void validate(std::vector<Problem>& problems) const {
     if (engine == "transformers")
       problems.push_back({"this version has the native engine only", "--engine", "leave the flag out"});
-    if (!is_folder(hf_model_id))
-      problems.push_back(
-          {"\"" + hf_model_id + "\" is not a folder, and this version does not download models",
-           "--hf_model_id", "download the model and give the path of its folder"});
+    if (!is_folder(hf_model_id)) problems.push_back(no_model_problem(hf_model_id, "--hf_model_id"));
   }
 };
 

@@ -32,6 +32,9 @@ class RunLog {
     if (speaks_) console_.progress(line);
   }
 
+  // For work that shows its own progress; says nothing where this rank does not speak.
+  Console* console() { return speaks_ ? &console_ : nullptr; }
+
   // Events go to the program at the other end of this descriptor too, from now on.
   void report_to(std::int64_t descriptor) { stream_.emplace(static_cast<int>(descriptor)); }
 
@@ -39,8 +42,8 @@ class RunLog {
   void open(const RunLogFiles& files);
   void text(const std::string& tag, const std::string& text);  // for TensorBoard
   // One object a line in log.jsonl; values that are not finite become null. What a full disk refuses is kept,
-  // and tried again with the next event.
-  void event(Json event);
+  // and tried again with the next event. `line` says it to a person, "" nothing.
+  void event(Json event, const std::string& line = "");
   const Json& history() const { return history_; }
   // A state or checkpoint is complete; to be called on every rank, in the same order among the events.
   void saved(std::int64_t step, const std::filesystem::path& folder);

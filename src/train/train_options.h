@@ -41,7 +41,8 @@ struct TrainOptions {
     // What does not shape the training may differ when a run is resumed.
     const FieldTraits free{.may_differ = true}, free_at_least_1{.minimum = 1, .may_differ = true},
         free_at_least_0{.minimum = 0, .may_differ = true};
-    field("max_steps", c.max_steps, "Optimizer steps; 0 evaluates only.", free_at_least_0);
+    field("max_steps", c.max_steps, "Optimizer steps; 0 evaluates only.",
+          FieldTraits{.minimum = 0, .may_differ = true, .heading = "Length and batch"});
     field("num_train_epochs", c.num_train_epochs,
           "Passes over the training data; the other way to give the length.", free);
     field("per_device_train_batch_size", c.per_device_train_batch_size,
@@ -56,7 +57,8 @@ struct TrainOptions {
           "its "
           "result depends on neither.",
           free_at_least_1);
-    field("learning_rate", c.learning_rate, "Peak learning rate.", at_least_0);
+    field("learning_rate", c.learning_rate, "Peak learning rate.",
+          FieldTraits{.minimum = 0, .heading = "Learning rate and optimizer"});
     field("min_learning_rate", c.min_learning_rate, "The schedule ends at this learning rate.", at_least_0);
     field("weight_decay", c.weight_decay, "AdamW's decoupled decay; not on biases and norms.", at_least_0);
     field("warmup_ratio", c.warmup_ratio, "Share of the steps in which the learning rate rises from 0.",
@@ -68,7 +70,7 @@ struct TrainOptions {
         FieldTraits{.choices = {"cosine", "linear", "constant", "constant_with_warmup", "cosine_with_min_lr",
                                 "polynomial", "inverse_sqrt", "cosine_with_restarts"}});
     field("logging_steps", c.logging_steps, "Log every so many steps, and at the first and the last.",
-          free_at_least_1);
+          FieldTraits{.minimum = 1, .may_differ = true, .heading = "Log, evaluation, early stopping"});
     field("eval_steps", c.eval_steps, "Evaluate every so many steps, and at the last.", free_at_least_1);
     field("max_eval_samples", c.max_eval_samples, "Evaluate on the first so many validation rows.",
           at_least_1);
@@ -81,7 +83,7 @@ struct TrainOptions {
           "counted.",
           FieldTraits{.choices = {"best", "anchor"}, .may_differ = true});
     field("seed", c.seed, "Seeds the split, the initial adapter, the order of samples and dropout.",
-          at_least_0);
+          FieldTraits{.minimum = 0, .heading = "Seed, speed and memory"});
     field("gradient_checkpointing", c.gradient_checkpointing,
           "Reckon activations again in the backward pass: on for all layers, off for none, auto for those "
           "that do not "
@@ -105,7 +107,7 @@ struct TrainOptions {
         "sharding", c.sharding,
         "What several processes hold: full, each a part of weights, gradients and optimizer state, gathered "
         "layer by layer; none, each all of them; auto, full where all of them do not fit.",
-        FieldTraits{.choices = {"full", "none", "auto"}, .may_differ = true});
+        FieldTraits{.choices = {"full", "none", "auto"}, .may_differ = true, .heading = "Processes"});
   }
 
   // The token budget of a micro-batch; unset for auto.

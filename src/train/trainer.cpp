@@ -5,8 +5,10 @@
 #include <cmath>
 
 #include "base/activity.h"
+#include "base/duration.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/termination.h"
 #include "checkpoint/run_record.h"
 #include "device/device.h"
@@ -23,12 +25,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::string duration_text(double seconds) {
-  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
-  if (whole >= 3600) return fmt::format("{}h{:02}m", whole / 3600, whole / 60 % 60);
-  return whole >= 60 ? fmt::format("{}m{:02}s", whole / 60, whole % 60) : fmt::format("{}s", whole);
 }
 
 std::vector<SampleView> views(const ExampleSet& set, const std::vector<std::int64_t>& indices) {
@@ -181,18 +177,18 @@ void Trainer::log_step(double grad_norm, double learning_rate) {
   if (rate > gemm_rate_) gemm_rate_ = std::max(gemm_rate_, measured_gemm_flops_per_second(inputs_.model));
   const double limit_share = rate / gemm_rate_;
   const double memory_gb = static_cast<double>(used_bytes(inputs_.model.device)) / kGigabyte;
-  log_.say(
-      fmt::format("step {}/{} epoch {:.2f} loss {:.4f} lr {:.2e} grad_norm {:.3f} tok/s {:.0f} limit {:.0f}% "
-                  "mem {:.1f}GB left {}",
-                  state_.step, inputs_.total_steps, epoch(), loss, learning_rate, grad_norm,
-                  tokens_per_second, 100 * limit_share, memory_gb, time_left()));
   Json event = {{"step", state_.step},    {"epoch", epoch()},
                 {"loss", loss},           {"learning_rate", learning_rate},
                 {"grad_norm", grad_norm}, {"tokens_per_second", tokens_per_second},
                 {"memory_gb", memory_gb}, {"limit_share", limit_share}};
   if (inputs_.group.size() > 1)
     event["sent_gb"] = static_cast<double>(inputs_.group.bytes_sent()) / kGigabyte;
-  log_.event(event);
+  const auto line = fmt::format(
+      "step {}/{} epoch {:.2f} loss {:.4f} lr {:.2e} grad_norm {:.3f} tok/s {:.0f} limit {:.0f}% "
+      "mem {:.1f}GB left {}",
+      state_.step, inputs_.total_steps, epoch(), loss, learning_rate, grad_norm, tokens_per_second,
+      100 * limit_share, memory_gb, time_left());
+  log_.event(event, line);
   state_.window = {};
 }
 
@@ -224,13 +220,15 @@ std::vector<SampleScore> Trainer::score_validation() {
   std::vector<std::int64_t> all(inputs_.validation.size());
   for (std::size_t index = 0; index < all.size(); ++index) all[index] = static_cast<std::int64_t>(index);
   const auto pool = views(inputs_.validation, all);
+  std::optional<Progress> progress;
+  if (auto* console = log_.console()) progress.emplace(*console, "evaluating", "samples");
   return with_enough_memory([&] {
     enter_phase("evaluating");
     return score_samples(inputs_.model, pool, inputs_.plan.micro_batch_tokens, inputs_.group,
                          [&](std::int64_t done) {
                            enter_phase("evaluating");
                            if (is_asked_to_end()) throw Interrupted{};
-                           log_.progress(fmt::format("evaluating {}/{}", done, all.size()));
+                           if (progress) progress->at(done, inputs_.validation.size());
                          });
   });
 }
@@ -247,9 +245,9 @@ bool Trainer::evaluate() {
   const double seconds = seconds_since(start);
   const bool is_best = tracker_.add(state_.step, mean.loss);
   state_.evaluated_step = state_.step;
-  log_.say(fmt::format("eval step {} eval_loss {:.4f} perplexity {:.3f} samples {} tokens {} in {}{}",
-                       state_.step, mean.loss, std::exp(mean.loss), mean.samples, mean.tokens,
-                       duration_text(seconds), is_best ? " best" : ""));
+  const auto line = fmt::format(
+      "eval step {} eval_loss {:.4f} perplexity {:.3f} samples {} tokens {} in {}{}", state_.step, mean.loss,
+      std::exp(mean.loss), mean.samples, mean.tokens, duration_text(seconds), is_best ? " best" : "");
   const auto batch = inputs_.options.per_device_eval_batch_size;
   log_.event({{"step", state_.step},
               {"epoch", epoch()},
@@ -259,7 +257,8 @@ bool Trainer::evaluate() {
               {"eval_samples", mean.samples},
               {"eval_runtime", seconds},
               {"eval_samples_per_second", static_cast<double>(mean.samples) / seconds},
-              {"eval_steps_per_second", static_cast<double>((mean.samples + batch - 1) / batch) / seconds}});
+              {"eval_steps_per_second", static_cast<double>((mean.samples + batch - 1) / batch) / seconds}},
+             line);
   if (tracker_.state().bad_in_a_row >= kBadEvaluationsInARow) {
     saver_.finish();
     fail(ExitCode::kNumerical,

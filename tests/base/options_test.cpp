@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/option_text.h"
 #include "tests/support/scratch_folder.h"
 
 namespace anneal {
@@ -132,6 +133,88 @@ TEST(Options, AListSurvivesBeingHandedOver) {
   Sample other;
   OptionTable(other).load(OptionTable(parsed.sample).to_json(), "request");
   EXPECT_EQ(other.stop, parsed.sample.stop);
+}
+
+struct Words {
+  std::vector<std::string> runs;
+  bool plain = false;
+  Inner inner;
+  std::int64_t late = 1;
+  static void fields(auto& c, auto field) {
+    field("runs", c.runs, "Runs.", FieldTraits{.positional = true, .heading = "What"});
+    field("plain", c.plain, "A switch.");
+    field("inner", c.inner, "Rates");
+    field("late", c.late, "A number.");
+  }
+};
+
+struct Word {
+  std::string shell;
+  static void fields(auto& c, auto field) {
+    field("shell", c.shell, "A shell.", FieldTraits{.choices = {"bash", "zsh"}, .positional = true});
+  }
+};
+
+TEST(Options, WordsThatAreNoFlagsGoToOneOption) {
+  Words words;
+  OptionTable table(words);
+  std::vector<Problem> problems;
+  std::vector<std::string> warnings;
+  const std::vector<std::string> arguments = {"a", "--rate", "0.25", "b", "--plain", "c", "--runs", "d"};
+  table.parse(arguments, problems, warnings);
+  EXPECT_TRUE(problems.empty() && warnings.empty());
+  EXPECT_EQ(words.runs, (std::vector<std::string>{"a", "b", "c", "d"}));
+  EXPECT_TRUE(words.plain);
+  EXPECT_EQ(words.inner.rate, 0.25);
+  EXPECT_EQ(positional_text(table), " RUN...");
+  table.parse(std::vector<std::string>{"-x"}, problems, warnings);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_THAT(problems[0].problem, testing::HasSubstr("\"-x\" is not a flag"));
+}
+
+TEST(Options, OneWordGoesToAnOptionOfOneWord) {
+  Word word;
+  OptionTable table(word);
+  std::vector<Problem> problems;
+  std::vector<std::string> warnings;
+  table.parse(std::vector<std::string>{"zsh"}, problems, warnings);
+  EXPECT_EQ(word.shell, "zsh");
+  table.parse(std::vector<std::string>{"bash", "fish"}, problems, warnings);
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_THAT(problems[0].problem, testing::HasSubstr("\"fish\" is one word too many"));
+  EXPECT_THAT(problems[1].problem, testing::HasSubstr("\"fish\" is not one of bash, zsh"));
+}
+
+TEST(Options, HelpIsUnderTheHeadingsOfGroups) {
+  Words words;
+  const auto help = help_text(OptionTable(words));
+  EXPECT_EQ(help,
+            "\nWhat\n"
+            "  --runs text\n      Runs. May be given several times. May be given without the flag's name.\n"
+            "  --plain  [false]\n      A switch.\n"
+            "\nRates\n"
+            "  --rate float  [0.5]\n      A rate.\n"
+            "\nWhat\n"
+            "  --late int  [1]\n      A number.\n");
+}
+
+struct Wordy {
+  bool plain = false;
+  static void fields(auto& c, auto field) {
+    field(
+        "plain", c.plain,
+        "Twelve words of a help that is so long that no screen of a hundred columns has room for them on one "
+        "line.");
+  }
+};
+
+TEST(Options, LongHelpIsWrapped) {
+  Wordy wordy;
+  EXPECT_EQ(
+      help_text(OptionTable(wordy)),
+      "  --plain  [false]\n"
+      "      Twelve words of a help that is so long that no screen of a hundred columns has room for them\n"
+      "      on one line.\n");
 }
 
 }  // namespace

@@ -26,6 +26,11 @@ TEST(TestMetrics, CountsAndMeans) {
   EXPECT_FALSE(metrics.contains("bertscore"));
 }
 
+TEST(TestMetrics, WhiteSpaceAroundATextIsNoDifference) {
+  const auto metrics = measure_predictions({row("yes", " yes\n"), row("no", "n o")}, "", nullptr);
+  EXPECT_DOUBLE_EQ(metrics["exact_match"], 1.0 / 2);
+}
+
 TEST(TestMetrics, TheHeaderIsTakenOffBothSides) {
   const auto metrics = measure_predictions(kRows, "# A:\n", nullptr);
   EXPECT_DOUBLE_EQ(metrics["exact_match"], 1.0 / 4);

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "eval/bert_score.h"
-#include "eval/text_metrics.h"
+#include "text/text_metrics.h"
 
 namespace anneal {
 namespace {

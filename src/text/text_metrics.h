@@ -1,5 +1,6 @@
 // Measures of how alike two texts, valid UTF-8, are that need no model. All are symmetric and in [0, 1].
 #pragma once
+#include <span>
 #include <string_view>
 
 namespace anneal {
@@ -19,5 +20,19 @@ double rouge_l_f1(std::string_view candidate, std::string_view reference);
 // often as both texts have them. Lower case; without ASCII punctuation and the words a, an, the; cut at white
 // space.
 double token_f1(std::string_view candidate, std::string_view reference);
+
+// The text without the header that it may begin with.
+inline std::string_view without_header(std::string_view header, std::string_view text) {
+  return text.starts_with(header) ? text.substr(header.size()) : text;
+}
+
+// Of one pair, in [0, 1].
+struct TextMetric {
+  const char* key;  // in metrics.json
+  const char* title;
+  double (*of)(std::string_view prediction, std::string_view label);
+};
+
+std::span<const TextMetric> text_metrics();  // those above
 
 }  // namespace anneal

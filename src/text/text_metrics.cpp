@@ -1,4 +1,4 @@
-#include "eval/text_metrics.h"
+#include "text/text_metrics.h"
 
 #include <algorithm>
 #include <map>
@@ -122,6 +122,16 @@ double token_f1(std::string_view candidate, std::string_view reference) {
     ++common;
   }
   return f1_of(common, a.size(), b.size());
+}
+
+std::span<const TextMetric> text_metrics() {
+  static constexpr TextMetric kMetrics[] = {{"exact_match", "exact match",
+                                             [](std::string_view prediction, std::string_view label) {
+                                               return exact_match(prediction, label) ? 1.0 : 0.0;
+                                             }},
+                                            {"rougeL", "ROUGE-L", rouge_l_f1},
+                                            {"token_f1", "token F1", token_f1}};
+  return kMetrics;
 }
 
 }  // namespace anneal

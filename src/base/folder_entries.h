@@ -1,0 +1,11 @@
+// What lies in a folder.
+#pragma once
+#include <filesystem>
+#include <vector>
+
+namespace anneal {
+
+// Sorted; none where the folder is missing or cannot be read.
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder);
+
+}  // namespace anneal

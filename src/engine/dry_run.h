@@ -1,0 +1,21 @@
+// What --dry_run says in place of training.
+#pragma once
+#include "engine/resume.h"
+#include "engine/train_request.h"
+#include "models/causal_lm.h"
+#include "train/run_log.h"
+#include "train/step.h"
+
+namespace anneal {
+
+struct DryRun {
+  const CausalLm& model;
+  const StepPlan& plan;
+  std::int64_t longest;    // tokens of a sample
+  std::int64_t pool_size;  // samples of a step, of all ranks together
+  std::int64_t total_steps;
+};
+
+void say_dry_run(const DryRun& run, const RunStart& start, RunLog& log);
+
+}  // namespace anneal
