@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "data/load_examples.h"
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
@@ -40,8 +41,8 @@ Marks marks_of_trained_text() {
 
 void show_texts(const std::filesystem::path& path, const PrepareOptions& options) {
   const auto marks = marks_of_trained_text();
-  TextPairReader reader(path, options.dataset.skip_bad_rows);
-  TextPair pair;
+  DataRowReader reader(path, options.dataset.skip_bad_rows);
+  DataRow pair;
   for (std::int64_t shown = 0; shown < options.show && reader.next(pair); ++shown)
     fmt::print("\n--- row {}\n{}{}{}{}\n", reader.line_number() - 1, pair.input, marks.begin, pair.output,
                marks.end);
@@ -65,10 +66,12 @@ void show_tokens(const ExampleView& example, const Tokenizer& tokenizer) {
 void check_and_show(const std::filesystem::path& path, const PrepareOptions& options) {
   const auto tokenizer = Tokenizer::load(options.hf_model_id);
   const TokenizerEncoder encoder(tokenizer, options.example);
+  ChatRenderer chats(options.hf_model_id, tokenizer.added_tokens());
   const auto examples = load_examples(path, encoder, options.example,
                                       {.threads = options.dataloader_num_workers,
                                        .first_rows = std::max(options.show, kCheckedRows),
-                                       .skip_bad_rows = options.dataset.skip_bad_rows});
+                                       .skip_bad_rows = options.dataset.skip_bad_rows,
+                                       .chats = &chats});
   const auto& counts = examples.counts();
   if (options.example.add_eos)
     fmt::print("end of sequence: {} ({})\n", *encoder.eos_id(), tokenizer.piece(*encoder.eos_id()));
@@ -77,7 +80,7 @@ void check_and_show(const std::filesystem::path& path, const PrepareOptions& opt
   for (const auto& [reason, count] : counts.dropped) fmt::print("dropped: {} ({})\n", count, reason);
   for (std::int64_t index = 0; index < std::min(options.show, examples.size()); ++index)
     show_tokens(examples[index], tokenizer);
-  require_sound_samples(examples, options.example, tokenizer.bos_id(), encoder.eos_id(), options.force,
+  require_sound_samples(examples, options.example, tokenizer.bos_id(), options.force,
                         [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
 }
 

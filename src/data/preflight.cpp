@@ -5,11 +5,10 @@
 namespace anneal {
 
 std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions& options,
-                               std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id) {
-  std::int64_t ends = 0, doubled = 0, first_doubled = -1;
+                               std::optional<std::int32_t> bos_id) {
+  std::int64_t doubled = 0, first_doubled = -1;
   for (std::int64_t index = 0; index < examples.size(); ++index) {
     const auto example = examples[index];
-    ends += eos_id && example.trained_tokens() > 0 && example.ids.back() == *eos_id;
     if (bos_id && example.ids.size() > 1 && example.ids[0] == *bos_id && example.ids[1] == *bos_id &&
         doubled++ == 0)
       first_doubled = example.row;
@@ -21,7 +20,7 @@ std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions&
     problems.push_back({std::to_string(doubled) + " examples begin with two beginning-of-sequence tokens",
                         "row " + std::to_string(first_doubled),
                         "take the token out of --hfdc_input_template: the tokenizer adds it"});
-  if (options.add_eos && eos_id && examples.size() > 0 && ends == 0)
+  if (options.add_eos && examples.size() > 0 && examples.counts().ended == 0)
     problems.push_back({"the end of sequence is never trained, because every example is cut off",
                         "--max_seq_length",
                         "raise it: the longest example has " + std::to_string(examples.counts().longest) +
@@ -30,9 +29,9 @@ std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions&
 }
 
 void require_sound_samples(const ExampleSet& examples, const ExampleOptions& options,
-                           std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id, bool force,
+                           std::optional<std::int32_t> bos_id, bool force,
                            const std::function<void(const std::string&)>& warn) {
-  const auto problems = preflight(examples, options, bos_id, eos_id);
+  const auto problems = preflight(examples, options, bos_id);
   if (problems.empty()) return;
   const UserError refusal(ExitCode::kData, problems);
   if (!force) throw refusal;

@@ -11,14 +11,14 @@
 
 namespace anneal {
 
-// `bos_id` and `eos_id`: the tokenizer's, where it has them. An end of sequence that is never trained is a
-// problem only where `options` ask for one.
+// `bos_id`: the tokenizer's, where it has one. An end of sequence that is never trained is a problem only
+// where `options` ask for one.
 std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions& options,
-                               std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id);
+                               std::optional<std::int32_t> bos_id);
 
 // Throws UserError(kData) with what preflight finds; with `force` it goes to `warn` instead.
 void require_sound_samples(const ExampleSet& examples, const ExampleOptions& options,
-                           std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id, bool force,
+                           std::optional<std::int32_t> bos_id, bool force,
                            const std::function<void(const std::string&)>& warn);
 
 }  // namespace anneal

@@ -10,11 +10,13 @@
 #include "base/json.h"
 #include "checkpoint/peft_adapter.h"
 #include "checkpoint/tensor_file.h"
+#include "data/load_examples.h"
 #include "data/tokenizer_encoder.h"
 #include "device/device.h"
 #include "engine/model_samples.h"
 #include "eval/score.h"
 #include "models/language_head.h"
+#include "train/sample_views.h"
 
 namespace anneal {
 namespace {
@@ -37,13 +39,14 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, config);
   const TokenizerEncoder encoder(tokenizer, request.example);
-  const auto examples =
-      load_examples(request.data, encoder, request.example, {.threads = request.dataloader_num_workers});
+  ChatRenderer chats(folder, tokenizer.added_tokens());
+  const auto examples = load_examples(request.data, encoder, request.example,
+                                      {.threads = request.dataloader_num_workers, .chats = &chats});
   const auto device = resolve_device(request.model.device);
   CausalLm model(folder, resolve_precision(request.model, device), device);
   if (request.adapter) load_peft_adapter(model, read_peft_config(*request.adapter), *request.adapter);
 
-  const auto samples = views_of(examples);
+  const auto samples = sample_views(examples);
   if (request.logits) write_logits(model, samples.front(), *request.logits);
   ProcessGroup alone;
   const auto scores = score_samples(model, samples, request.batch_tokens, alone, [](std::int64_t) {});

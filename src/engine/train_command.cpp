@@ -14,6 +14,7 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
 #include "checkpoint/staged_folder.h"
+#include "data/load_examples.h"
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
@@ -46,10 +47,13 @@ void describe_examples(const ExampleSet& set, const char* name, RunLog& log) {
                       set.tokens(), set.counts().trained_tokens, set.counts().longest, notes));
 }
 
-Samples load_samples(const TrainRequest& request, const PreparedData& data, const TokenizerEncoder& encoder,
+Samples load_samples(const TrainRequest& request, const PreparedData& data, const Tokenizer& tokenizer,
                      RunLog& log) {
+  const TokenizerEncoder encoder(tokenizer, request.example);
+  ChatRenderer chats(request.model.hf_model_id, tokenizer.added_tokens());
   ExampleSetOptions options{.threads = request.train.dataloader_num_workers,
-                            .skip_bad_rows = request.dataset.skip_bad_rows};
+                            .skip_bad_rows = request.dataset.skip_bad_rows,
+                            .chats = &chats};
   Samples samples;
   samples.training = load_examples(data.training, encoder, request.example, options);
   describe_examples(samples.training, "training", log);
@@ -315,10 +319,9 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   enter_phase("preparing data");
   const auto data = prepared_data(request, group, log);
   const bool same_data = require_same_data(start, data.data_sha256, directory, log);
-  const TokenizerEncoder encoder(tokenizer, request.example);
-  const auto samples = load_samples(request, data, encoder, log);
-  require_sound_samples(samples.training, request.example, tokenizer.bos_id(), encoder.eos_id(),
-                        request.run.force, [&](const std::string& line) { log.say(line); });
+  const auto samples = load_samples(request, data, tokenizer, log);
+  require_sound_samples(samples.training, request.example, tokenizer.bos_id(), request.run.force,
+                        [&](const std::string& line) { log.say(line); });
   const auto plan = plan_step(model, request, start, samples, *world, log);
 
   auto& record = start.record;

@@ -11,6 +11,7 @@
 #include "checkpoint/run_record.h"
 #include "device/device.h"
 #include "models/flops.h"
+#include "train/sample_views.h"
 
 namespace anneal {
 namespace {
@@ -34,7 +35,7 @@ std::string duration_text(double seconds) {
 
 std::vector<SampleView> views(const ExampleSet& set, const std::vector<std::int64_t>& indices) {
   std::vector<SampleView> samples;
-  for (const auto index : indices) samples.push_back({set[index].ids, set[index].prompt_length});
+  for (const auto index : indices) samples.push_back(sample_view(set[index]));
   return samples;
 }
 
@@ -222,16 +223,14 @@ bool Trainer::settle_step() {
 }
 
 std::vector<SampleScore> Trainer::score_validation() {
-  std::vector<std::int64_t> all(inputs_.validation.size());
-  for (std::size_t index = 0; index < all.size(); ++index) all[index] = static_cast<std::int64_t>(index);
-  const auto pool = views(inputs_.validation, all);
+  const auto pool = sample_views(inputs_.validation);
   return with_enough_memory([&] {
     enter_phase("evaluating");
     return score_samples(inputs_.model, pool, inputs_.plan.micro_batch_tokens, inputs_.group,
                          [&](std::int64_t done) {
                            enter_phase("evaluating");
                            if (is_asked_to_end()) throw Interrupted{};
-                           log_.progress(fmt::format("evaluating {}/{}", done, all.size()));
+                           log_.progress(fmt::format("evaluating {}/{}", done, pool.size()));
                          });
   });
 }
