@@ -1,4 +1,5 @@
-// Mistakes that show in the tokens before any training: they would cost a run and look like a bad model.
+// What shows in the tokens before any training: figures of the samples, and mistakes that would cost a run
+// and look like a bad model.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -15,6 +16,9 @@ namespace anneal {
 // where `options` ask for one.
 std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions& options,
                                std::optional<std::int32_t> bos_id);
+
+// Lines for the console: what was dropped and cut, how much is trained, how long the samples are.
+std::vector<std::string> preflight_report(const ExampleSet& examples, const ExampleOptions& options);
 
 // Throws UserError(kData) with what preflight finds; with `force` it goes to `warn` instead.
 void require_sound_samples(const ExampleSet& examples, const ExampleOptions& options,

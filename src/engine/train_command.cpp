@@ -14,9 +14,9 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
 #include "checkpoint/staged_folder.h"
-#include "data/load_examples.h"
 #include "data/preflight.h"
 #include "data/prepare.h"
+#include "data/token_cache.h"
 #include "data/tokenizer_encoder.h"
 #include "device/cuda_object.h"
 #include "device/device.h"
@@ -54,12 +54,17 @@ Samples load_samples(const TrainRequest& request, const PreparedData& data, cons
   ExampleSetOptions options{.threads = request.train.dataloader_num_workers,
                             .skip_bad_rows = request.dataset.skip_bad_rows,
                             .chats = &chats};
+  const TokenOrigin origin{data.data_sha256, request.model.hf_model_id};
+  const auto load = [&](const std::filesystem::path& file) {
+    return load_kept_examples(file, origin, encoder, request.example, options,
+                              [&](const std::string& line) { log.say(line); });
+  };
   Samples samples;
-  samples.training = load_examples(data.training, encoder, request.example, options);
+  samples.training = load(data.training);
   describe_examples(samples.training, "training", log);
   options.first_rows = request.train.max_eval_samples;
   options.required = false;
-  samples.validation = load_examples(data.validation, encoder, request.example, options);
+  samples.validation = load(data.validation);
   if (samples.validation.size() > 0)
     describe_examples(samples.validation, "validation", log);
   else

@@ -5,6 +5,7 @@
 #include "data/load_examples.h"
 #include "formats/bad_row.h"
 #include "formats/jsonl.h"
+#include "tests/data/byte_encoder.h"
 #include "tests/data/scratch.h"
 
 namespace anneal {
@@ -12,31 +13,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr std::int32_t kBos = 1, kEos = 2;
-
-// A byte is a token; "$" in the text is the end of sequence.
-class ByteEncoder : public ExampleEncoder {
- public:
-  bool has_bos = true;
-  bool has_eos = true;
-
-  std::vector<std::int32_t> encode_prompt(std::string_view text) const override {
-    std::vector<std::int32_t> ids;
-    if (has_bos) ids.push_back(kBos);
-    for (const auto id : encode_continuation(text)) ids.push_back(id);
-    return ids;
-  }
-  std::vector<std::int32_t> encode_continuation(std::string_view text) const override {
-    std::vector<std::int32_t> ids;
-    for (const char c : text) ids.push_back(c == '$' ? kEos : c);
-    return ids;
-  }
-  CutIds encode_chat(std::string_view text, std::span<const std::size_t> cuts) const override {
-    return {encode_continuation(text), {cuts.begin(), cuts.end()}};
-  }
-  std::optional<std::int32_t> eos_id() const override { return has_eos ? std::optional(kEos) : std::nullopt; }
-};
 
 MadeExample made(std::string_view input, std::string_view output, const ExampleOptions& options,
                  const ByteEncoder& encoder = {}) {

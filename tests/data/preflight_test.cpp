@@ -10,10 +10,16 @@ using testing::HasSubstr;
 constexpr std::int32_t kBos = 1, kEos = 2;
 constexpr bool kEnds = true;
 
-std::vector<Problem> check(const std::vector<Example>& examples, const ExampleOptions& options = {}) {
+ExampleSet set_of(const std::vector<Example>& examples, ExampleCounts counts = {}) {
   ExampleBuffer buffer;
+  buffer.counts = std::move(counts);
   for (const auto& example : examples) buffer.append(example);
-  return preflight(ExampleSet(std::move(buffer)), options, kBos);
+  return ExampleSet(std::move(buffer));
+}
+
+std::vector<Problem> check(const std::vector<Example>& examples, const ExampleOptions& options = {},
+                           ExampleCounts counts = {}) {
+  return preflight(set_of(examples, std::move(counts)), options, kBos);
 }
 
 // Oracle: by hand.
@@ -31,6 +37,32 @@ TEST(Preflight, NamesWhatWouldSpoilATraining) {
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_THAT(problems[0].problem, HasSubstr("the end of sequence is never trained"));
   EXPECT_THAT(check({{{kBos, 5, kEos}, 3, 0, kEnds}})[0].problem, HasSubstr("no token is trained"));
+}
+
+// Oracle: by hand; half is accepted.
+TEST(Preflight, NamesWhatIsLostToTheLimit) {
+  const std::vector<Example> two{{{kBos, 5, kEos}, 2, 0, kEnds}, {{kBos, 5, 6}, 2, 1}};
+  EXPECT_TRUE(check(two, {}, {.rows = 4, .dropped = {{"long_prompt", 2}}, .truncated = 1}).empty());
+  auto problems = check(two, {}, {.rows = 5, .dropped = {{"long_prompt", 2}, {"overlong", 1}}});
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].problem, "60.0 % of the rows are too long, and dropped");
+  problems = check(two, {}, {.rows = 2, .truncated = 2});
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_THAT(problems[0].problem, HasSubstr("100.0 % of the samples are cut off"));
+  EXPECT_TRUE(check(two, {}, {.rows = 9, .dropped = {{"empty", 7}}}).empty()) << "not for their length";
+}
+
+TEST(Preflight, ReportsTheSamples) {
+  const auto set =
+      set_of({{{kBos, 5, kEos}, 2, 0, kEnds}, {{kBos, 5, 6, 7}, 1, 1}, {{kBos, 5, 6, 7, 8}, 1, 2}},
+             {.rows = 9, .dropped = {{"empty", 1}}, .truncated = 2, .skipped = 3});
+  EXPECT_THAT(preflight_report(set, {.max_seq_length = 5}),
+              testing::ElementsAre("dropped: 1 (empty)", "skipped: 3 lines that cannot be read",
+                                   "cut at max_seq_length 5: 2 (66.7 %)",
+                                   "trained: 8 of 12 tokens (66.7 %); the end in 33.3 % of the samples",
+                                   "lengths: median 4, 95 % up to 4, longest 5 tokens",
+                                   "  up to      4 tokens:        2 " + std::string(40, '#'),
+                                   "  up to      8 tokens:        1 " + std::string(20, '#')));
 }
 
 }  // namespace

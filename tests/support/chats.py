@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import AddedToken, PreTrainedTokenizerFast
 
-from reference import tiny_models
+from reference import hf_train, tiny_models
 
 Chat = dict[str, Any]
 
@@ -173,6 +173,17 @@ def make_tokenizer(kind: Kind, family: str = "llama") -> PreTrainedTokenizerFast
 def make_folder(folder: Path, kind: Kind, family: str = "llama") -> Path:
     """A model folder as far as data needs one."""
     make_tokenizer(kind, family).save_pretrained(folder)
+    return folder
+
+
+def make_model(folder: Path, kind: Kind) -> Path:
+    """A tiny random model that can chat, with a random adapter on all seven targets in adapter/."""
+    network = tiny_models.make_model("qwen3", {"tie_word_embeddings": True, "vocab_size": 512 + len(kind.specials)})
+    network.save_pretrained(folder)
+    make_folder(folder, kind, "qwen3")
+    network = hf_train.add_adapter(network, hf_train.Recipe(steps=1, rank=4, alpha=8))
+    tiny_models.random_adapter(network)
+    network.save_pretrained(folder / "adapter")
     return folder
 
 
