@@ -70,6 +70,30 @@ def test_stock_templates(name: str, tmp_path: Path) -> None:
     compare(AutoTokenizer.from_pretrained(model), model, kind, tmp_path)
 
 
+@needs_stock
+def test_a_dataset_with_tools(tmp_path: Path) -> None:
+    """ShareGPT rows with calls, through `anneal prepare`; shown with the turns in marks."""
+    kind = chats.stock_kind("Qwen-Qwen2.5-7B-Instruct", TEMPLATES)
+    model = chats.make_folder(tmp_path / "model", kind, "qwen3")
+    done = anneal(
+        "prepare", "--hfdc_dataset_name", SHARED / "data" / "instruction" / "glaive_toolcall_en_demo.json", "--hfdc_messages_field",
+        "conversations", "--data_dir", tmp_path / "data", "--hf_model_id", model, "--show", "1", "--max_seq_length", "100000",
+    )  # fmt: skip
+    data = tmp_path / "data" / "training.jsonl"
+    rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) > 200 and any("tools" in row for row in rows) and any("tool_calls" in m for m in rows[0]["messages"])
+    examples, counts = probe(model, data, 100000)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    assert len(examples) == len(rows) == counts["ended"]
+    for row, example in zip(rows, examples):
+        ids, mask = expected(tokenizer, row, kind.turn)
+        assert example["ids"] == ids[: len(example["ids"])] and example["trained"] == mask[: len(example["ids"])]
+        assert sum(mask[len(example["ids"]) :]) == 0
+    shown = re.findall(r"\[\[(.*?)\]\]", done.stdout.partition("--- row 0")[2].partition("\ntokens:")[0], re.DOTALL)
+    rendered = tokenizer.apply_chat_template(rows[0]["messages"], tools=rows[0].get("tools"), tokenize=False)
+    assert shown == re.findall(kind.turn, rendered, re.DOTALL)
+
+
 @pytest.mark.skipif(not PHI.exists(), reason=f"{PHI} is not there")
 def test_a_tokenizer_of_sentencepiece_kind(tmp_path: Path) -> None:
     kind = chats.STOCK["microsoft-Phi-3.5-mini-instruct"]

@@ -180,8 +180,8 @@ def test_what_a_limit_would_waste_stops(tmp_path):
     flags = ["--hfdc_dataset_name", "rows.jsonl", "--hfdc_input_template", "{q}:", "--hfdc_output_template", "{a}"]
     flags += ["--data_dir", "data", "--hf_model_id", SHARED / "data/tokenizers/tiny-qwen-regex", "--no_add_eos"]
     done = prepare(tmp_path, *flags, "--max_seq_length", 8, code=3)
-    assert "100.0 % of the samples are cut off" in done.stderr and "cut at max_seq_length 8: 7 (100.0 %)" in done.stdout
-    assert "warning: 100.0 %" in prepare(tmp_path, *flags, "--max_seq_length", 8, "--force").stderr
+    assert "100.0 % of the samples are cut off" in done.stderr and "cut at max_seq_length 8: 8 (100.0 %)" in done.stdout
+    assert "warning: --max_seq_length: 100.0 %" in prepare(tmp_path, *flags, "--max_seq_length", 8, "--force").stderr
 
 
 def many_rows(path):
