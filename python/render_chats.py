@@ -225,10 +225,10 @@ class Renderer:
     def __init__(self, model: str, added_tokens: list[str]) -> None:
         folder = Path(model)
         config = read_json(folder / "tokenizer_config.json")
-        known = config | {key: value for key, value in read_json(folder / "special_tokens_map.json").items() if not config.get(key)}
+        others = read_json(folder / "special_tokens_map.json")
         special_tokens = {}
         for name in SPECIAL_TOKENS:
-            value = known.get(name)
+            value = config.get(name) or others.get(name)
             text = value.get("content") if isinstance(value, dict) else value
             if text is not None:
                 special_tokens[name] = text
@@ -244,7 +244,8 @@ class Renderer:
         """As transformers chooses: the one for tools where there are any and it has one."""
         name = "tool_use" if tools is not None and "tool_use" in self.templates else "default"
         if name not in self.templates:
-            raise Refusal(f"none of the model's chat templates is the default one; it has {', '.join(sorted(self.templates))}")
+            names = ", ".join(sorted(self.templates))
+            raise Refusal(f"none of the model's chat templates is the default one; it has {names}")
         return self.templates[name]
 
     def training(self, row: Row) -> dict[str, Any]:
@@ -284,7 +285,8 @@ class Renderer:
             if not is_assistant(message):
                 continue
             if place not in regions:
-                raise Refusal(f"the chat template does not show where message {place} begins: put {{% generation %}} into it")
+                advice = "put {% generation %} into it"
+                raise Refusal(f"the chat template does not show where message {place} begins: {advice}")
             begin, end = regions[place]
             begin += self.header_length(template, messages[:place], tools, text[begin:end])
             is_last = place == len(messages) - 1
@@ -307,7 +309,8 @@ class Renderer:
         ends = [token.end() for token in self.added.any.finditer(header, 0, common)]
         ends.append(header.rfind("\n", 0, common) + 1)
         if max(ends) == 0:
-            raise Refusal(f"the chat template begins a turn with {region[:30]!r}, and its generation prompt ends in {header!r}")
+            found = f"{region[:30]!r}, and its generation prompt ends in {header!r}"
+            raise Refusal(f"the chat template begins a turn with {found}")
         return skipped + max(ends)
 
     def end_of_turn(self, text: str, begin: int, end: int, is_last: bool) -> tuple[int, bool]:

@@ -5,6 +5,7 @@
 #include <thread>
 #include <variant>
 
+#include "base/activity.h"
 #include "base/file.h"
 #include "formats/jsonl.h"
 
@@ -70,10 +71,11 @@ class ExampleSetBuilder {
     DataRowParser parser(file_);
     for (std::size_t index; (index = next_chunk_++) < chunks_.size();) {
       auto& chunk = chunks_[index];
+      enter_phase("tokenizing");  // each chunk is progress
       try {
         const auto begin = index * kRowsPerChunk, end = std::min(begin + kRowsPerChunk, lines_.size());
         const std::span lines = std::span(lines_).subspan(begin, end - begin);
-        const auto rows = make_rows(lines, parser);
+        auto rows = make_rows(lines, parser);
         for (std::size_t at = 0; at < rows.size(); ++at) add_row(rows[at], lines[at], chunk);
       } catch (...) {
         chunk.failure = std::current_exception();
@@ -115,7 +117,7 @@ class ExampleSetBuilder {
     return rows;
   }
 
-  void add_row(const MadeRow& row, const Line& line, Chunk& chunk) const {
+  void add_row(MadeRow& row, const Line& line, Chunk& chunk) const {
     auto& counts = chunk.examples.counts;
     ++counts.rows;
     if (const auto* bad = std::get_if<BadRow>(&row)) {
@@ -123,7 +125,7 @@ class ExampleSetBuilder {
       if (static_cast<std::int64_t>(chunk.bad_rows.size()) > set_options_.skip_bad_rows) throw *bad;
       return;
     }
-    auto made = std::get<MadeExample>(row);
+    auto& made = std::get<MadeExample>(row);
     made.example.row = line.number - 1;
     if (made.outcome == ExampleOutcome::kLongPrompt && options_.long_prompt == "error")
       fail(ExitCode::kData,

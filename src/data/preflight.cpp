@@ -104,6 +104,15 @@ std::vector<std::string> preflight_report(const ExampleSet& examples, const Exam
   return lines;
 }
 
+std::optional<std::int32_t> unknown_end(const ExampleSet& examples, std::span<const std::int32_t> stop_ids) {
+  std::map<std::int32_t, std::int64_t> ends;
+  for (std::int64_t index = 0; index < examples.size(); ++index) ++ends[examples[index].ids.back()];
+  for (const auto& [id, count] : ends)
+    if (2 * count > examples.size() && std::find(stop_ids.begin(), stop_ids.end(), id) == stop_ids.end())
+      return id;
+  return std::nullopt;
+}
+
 void require_sound_samples(const ExampleSet& examples, const ExampleOptions& options,
                            std::optional<std::int32_t> bos_id, bool force,
                            const std::function<void(const std::string&)>& warn) {

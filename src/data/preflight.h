@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ std::vector<Problem> preflight(const ExampleSet& examples, const ExampleOptions&
 
 // Lines for the console: what was dropped and cut, how much is trained, how long the samples are.
 std::vector<std::string> preflight_report(const ExampleSet& examples, const ExampleOptions& options);
+
+// The token that more than half of the examples end in, where it is none of `stop_ids`: who generates with
+// the model has to be told to stop there.
+std::optional<std::int32_t> unknown_end(const ExampleSet& examples, std::span<const std::int32_t> stop_ids);
 
 // Throws UserError(kData) with what preflight finds; with `force` it goes to `warn` instead.
 void require_sound_samples(const ExampleSet& examples, const ExampleOptions& options,

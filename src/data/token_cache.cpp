@@ -127,6 +127,14 @@ std::optional<ExampleSet> map_examples(const fs::path& path, const std::string& 
   return std::nullopt;
 }
 
+// Only under the lock: what a process left that was ended while it wrote.
+void remove_leftovers(const fs::path& path) {
+  const auto begin = path.filename().string() + kPartialInfix;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path.parent_path(), error))
+    if (entry.path().filename().string().starts_with(begin)) fs::remove(entry.path(), error);
+}
+
 void write_examples(const fs::path& path, const std::string& key, const ExampleSet& examples) {
   const auto& arrays = examples.arrays();
   Json sizes = Json::array();
@@ -186,6 +194,7 @@ ExampleSet load_kept_examples(const fs::path& path, const TokenOrigin& origin, c
     say("notice: " + file.string() + " is damaged or of another version, and is made again");
   auto examples = load_examples(path, encoder, options, set_options);
   try {
+    remove_leftovers(file);
     write_examples(file, key, examples);
   } catch (const UserError& failure) {
     say("notice: the tokens of " + path.string() +

@@ -327,6 +327,11 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto samples = load_samples(request, data, tokenizer, log);
   require_sound_samples(samples.training, request.example, tokenizer.bos_id(), request.run.force,
                         [&](const std::string& line) { log.say(line); });
+  if (const auto end = unknown_end(samples.training, tokenizer.stop_ids()); end && tokenizer.is_special(*end))
+    log.say(fmt::format(
+        "notice: the samples end in {}, at which generation does not stop by the model's files: add "
+        "its id {} to eos_token_id in generation_config.json, or name it where texts are generated",
+        tokenizer.piece(*end), *end));
   const auto plan = plan_step(model, request, start, samples, *world, log);
 
   auto& record = start.record;

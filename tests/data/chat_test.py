@@ -7,6 +7,7 @@ text by the tokens around them, and given to transformers between such marks.
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from support.program import BUILD, SHARED, assert_refused, anneal, write_rows
 TEMPLATES = SHARED / "data" / "chat_templates"
 PHI = SHARED / "data" / "tokenizers" / "phi-3-mini"
 ROWS = 120
+ODD_PARTS_MARKED = (
+    "{% for part in parts %}{% if loop.index0 % 2 %}{% generation %}{{ part }}{% endgeneration %}"
+    "{% else %}{{ part }}{% endif %}{% endfor %}"
+)
 
 needs_stock = pytest.mark.skipif(not TEMPLATES.exists(), reason=f"{TEMPLATES} is not there")
 
@@ -41,8 +46,9 @@ def expected(tokenizer: PreTrainedTokenizerFast, row: chats.Chat, turn: str) -> 
         parts += [rendered[at : match.start(1)], match[1]]
         at = match.end(1)
     parts.append(rendered[at:])
-    marked = "{% for part in parts %}{% if loop.index0 % 2 %}{% generation %}{{ part }}{% endgeneration %}{% else %}{{ part }}{% endif %}{% endfor %}"
-    made = tokenizer.apply_chat_template([{"role": "user", "content": ""}], chat_template=marked, parts=parts, return_assistant_tokens_mask=True)
+    made = tokenizer.apply_chat_template(
+        [{"role": "user", "content": ""}], chat_template=ODD_PARTS_MARKED, parts=parts, return_assistant_tokens_mask=True
+    )
     assert made["input_ids"] == ids
     return ids, made["assistant_masks"]
 
@@ -115,7 +121,8 @@ def test_marks_of_a_template_are_those_of_transformers(tmp_path: Path) -> None:
     examples, _ = probe(model, write_rows(tmp_path / "chats.jsonl", rows))
     for row, example in zip(rows, examples):
         made = tokenizer.apply_chat_template(row["messages"], return_assistant_tokens_mask=True)
-        assert example["trained"] == made["assistant_masks"][: len(example["ids"])] and sum(example["trained"]) == sum(made["assistant_masks"])
+        mask = made["assistant_masks"]
+        assert example["trained"] == mask[: len(example["ids"])] and sum(example["trained"]) == sum(mask)
 
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes."}]}
@@ -171,7 +178,8 @@ def test_what_is_too_long_is_cut_at_a_turn_of_the_assistant(tmp_path: Path) -> N
     data = write_rows(tmp_path / "chats.jsonl", [{"messages": turns}])
     (whole,), _ = probe(model, data)
     ends = [at + 1 for at in range(len(whole["ids"])) if whole["trained"][at] > (whole["trained"] + [0])[at + 1]]
-    for limit in range(ends[0], len(whole["ids"])):
+    limits = {*ends, *(end + 1 for end in ends), *range(ends[0], len(whole["ids"]), 9)}
+    for limit in sorted(limit for limit in limits if limit < len(whole["ids"])):
         (cut,), counts = probe(model, data, limit)
         length = max([end for end in ends if end <= limit] + [limit if whole["trained"][limit - 1] else 0])
         assert (cut["ids"], cut["trained"]) == (whole["ids"][:length], whole["trained"][:length]), limit
@@ -193,7 +201,6 @@ def test_rows_that_a_template_refuses(tmp_path: Path) -> None:
     [
         (None, 4, ["the model has no chat template"]),
         ("{% if %}", 4, ["Expected an expression"]),
-        ("{% for i in range(10**5) %}{% for j in range(10**5) %}{% endfor %}{% endfor %}", 3, ["takes more than"]),
         ("{{ messages.__class__.__mro__ }}", 3, ["access to attribute '__class__'"]),
         ("{{ messages[0].content }}{{ messages[1].content }}", 3, ["does not show where message 1 begins"]),
     ],
@@ -205,6 +212,21 @@ def test_templates_that_cannot_be_used(template: str | None, code: int, texts: l
     data = write_rows(tmp_path / "chats.jsonl", [CHAT])
     done = subprocess.run([str(BUILD / "example_probe"), str(model), str(data)], capture_output=True, text=True)
     assert_refused(done, code, *texts)
+
+
+def test_a_template_without_an_end(tmp_path: Path) -> None:
+    """Only its row is refused. The script as the program starts it, with less patience."""
+    loops = "{% for i in range(10**5) %}{% for j in range(10**5) %}{% endfor %}{% endfor %}"
+    endless = "{% if messages[0].content == 'loop' %}" + loops + "{% endif %}" + chats.PLAIN
+    model = chats.make_folder(tmp_path / "model", chats.Kind(endless, ""))
+    rows = [{"messages": [{"role": "user", "content": content}, CHAT["messages"][1]]} for content in ("loop", "Hi")]
+    requests = [{"model": str(model), "added_tokens": []}, {"ask": "training", "rows": rows}]
+    patched = "import render_chats; render_chats.ROW_SECONDS = 1; render_chats.main()"
+    asked = "".join(json.dumps(request) + "\n" for request in requests)
+    done = subprocess.run([sys.executable, "-c", patched], cwd=BUILD, input=asked, capture_output=True, text=True)
+    ready, answer = map(json.loads, done.stdout.splitlines())
+    assert ready == {} and answer["rows"][0] == {"error": "the chat template takes more than 1 s"}
+    assert answer["rows"][1]["text"].endswith("Assistant: Yes.\n\n")
 
 
 def test_a_python_that_cannot_render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

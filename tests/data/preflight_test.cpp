@@ -52,6 +52,15 @@ TEST(Preflight, NamesWhatIsLostToTheLimit) {
   EXPECT_TRUE(check(two, {}, {.rows = 9, .dropped = {{"empty", 7}}}).empty()) << "not for their length";
 }
 
+TEST(Preflight, FindsAnEndThatNobodyStopsAt) {
+  const auto set = set_of({{{kBos, 5, 9}, 1, 0}, {{kBos, 6, 9}, 1, 1}, {{kBos, 6, 7}, 1, 2}});
+  EXPECT_EQ(unknown_end(set, std::vector{kEos}), 9);
+  EXPECT_EQ(unknown_end(set, std::vector{kEos, 9}), std::nullopt);
+  EXPECT_EQ(unknown_end(set_of({{{kBos, 5, 9}, 1, 0}, {{kBos, 5, 8}, 1, 1}}), std::vector{kEos}),
+            std::nullopt);
+  EXPECT_EQ(unknown_end(ExampleSet(), std::vector{kEos}), std::nullopt);
+}
+
 TEST(Preflight, ReportsTheSamples) {
   const auto set =
       set_of({{{kBos, 5, kEos}, 2, 0, kEnds}, {{kBos, 5, 6, 7}, 1, 1}, {{kBos, 5, 6, 7, 8}, 1, 2}},

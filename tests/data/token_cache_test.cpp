@@ -142,6 +142,15 @@ TEST_F(TokenCache, ADamagedFileIsMadeAgain) {
   expect_rebuilt(other_version);
 }
 
+TEST_F(TokenCache, WhatAnEndedProcessLeftGoes) {
+  load();
+  const auto file = kept()[0];
+  fs::remove(file);
+  write(file.string() + ".partial.1", "half");
+  load();
+  EXPECT_EQ(kept(), std::vector{file});
+}
+
 TEST_F(TokenCache, WhereNothingCanBeWrittenTokensStayInMemory) {
   write("data/tokens", "a file in the place of the folder");
   const auto examples = load();

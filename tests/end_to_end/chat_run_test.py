@@ -50,7 +50,8 @@ def test_from_a_dataset_to_predictions(model: Path, tmp_path: Path) -> None:
         assert row["input"] == tokenizer.apply_chat_template(messages[:last], add_generation_prompt=True, tokenize=False)
         assert row["label"] == "<think>\n\n</think>\n\n" + messages[last]["content"]
         ids = tokenizer.apply_chat_template(messages[:last], add_generation_prompt=True, return_tensors="pt")["input_ids"]
-        new = network.generate(input_ids=ids, max_new_tokens=12, do_sample=False, eos_token_id=stops, pad_token_id=2)[0, ids.shape[1] :].tolist()
+        out = network.generate(input_ids=ids, max_new_tokens=12, do_sample=False, eos_token_id=stops, pad_token_id=2)
+        new = out[0, ids.shape[1] :].tolist()
         assert row["prompt_tokens"] == ids.shape[1] and row["generated_tokens"] == len(new)
         assert row["prediction"] == tokenizer.decode([id for id in new if id not in stops])
 
@@ -59,6 +60,7 @@ def test_the_second_run_renders_and_tokenizes_nothing(model: Path, tmp_path: Pat
     write_rows(tmp_path / "training.jsonl", [chats.random_row(seed, KIND) for seed in range(8)])
     first = _train(model, tmp_path)
     assert first.returncode == 0 and "tokens of" not in first.stdout, first.stderr
+    assert "notice: the samples end in <|im_end|>" in first.stdout, "the tokenizer's own end is another"
     (kept,) = [path for path in (tmp_path / "tokens").iterdir() if path.suffix != ".lock"]
     before = (kept.stat().st_ino, kept.stat().st_mtime_ns)
     monkeypatch.setenv("ANNEAL_PYTHON", "/nowhere/python3")  # what renders chats

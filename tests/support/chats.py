@@ -11,7 +11,10 @@ from reference import hf_train, tiny_models
 
 Chat = dict[str, Any]
 
-WORDS = "tea rain  Zürich 北京 naïve \U0001f600 don't 3.14 {x} <b> I'm\n\n- 1234567 e\u0301 \"quoted\" \\n tab\there".split(" ")
+WORDS = [
+    *"tea rain Zürich 北京 naïve \U0001f600 don't 3.14 {x} <b> 1234567 e\u0301".split(" "),
+    *("", "I'm\n\n-", '"quoted"', "\\n", "tab\there"),
+]
 CHATML_TURN = r"<\|im_start\|>assistant\n(.*?<\|im_end\|>)"
 
 # Thoughts of the turns behind the last question stay, earlier ones go: what a turn looks like depends on what follows.
@@ -122,7 +125,10 @@ TOOLS = [
             "description": "What the weather is like in “a place”.",
             "parameters": {
                 "type": "object",
-                "properties": {"place": {"type": "string", "description": "Where."}, "days": {"type": "integer", "description": "How long."}},
+                "properties": {
+                    "place": {"type": "string", "description": "Where."},
+                    "days": {"type": "integer", "description": "How long."},
+                },
                 "required": ["place"],
             },
         },
@@ -132,11 +138,13 @@ TOOLS = [
 
 def text(generator: random.Random) -> str:
     """Neither empty nor with a space in front."""
-    return "".join(generator.choice(WORDS) + generator.choice([" ", "", "\n", "  "]) for _ in range(generator.randint(1, 12))).lstrip() or "x"
+    words = [generator.choice(WORDS) + generator.choice([" ", "", "\n", "  "]) for _ in range(generator.randint(1, 12))]
+    return "".join(words).lstrip() or "x"
 
 
 def tool_round(generator: random.Random) -> list[Chat]:
-    call = {"type": "function", "function": {"name": "weather", "arguments": {"place": text(generator), "days": generator.randint(1, 9)}}}
+    arguments = {"place": text(generator), "days": generator.randint(1, 9)}
+    call = {"type": "function", "function": {"name": "weather", "arguments": arguments}}
     return [
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "name": "weather", "content": text(generator)},
