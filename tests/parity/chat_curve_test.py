@@ -12,7 +12,7 @@ from support import chats
 from support.program import anneal, evals_of, steps_of, write_rows
 
 CURVE_FP32 = 1e-4  # relative, each step
-STEPS = 12
+STEPS = 6
 
 
 def _examples(model: Path, rows: list[chats.Chat]) -> list[Example]:
