@@ -24,6 +24,11 @@ class HFDatasetConfig:
     output_template: str = "### Response:\n{output}"
     # JSON object from placeholder to column; a placeholder that is not in it is the column of that name.
     field_mapping: Optional[dict[str, str]] = None
+    # Takes the rows as chats, in the place of the templates: the column that holds the list of messages, [{"role",
+    # "content"}] or ShareGPT's [{"from", "value"}]. Chats are written as the model's own chat template says, and the
+    # assistant's turns are trained. A column tools, where there is one (or what hfdc_field_mapping maps it to), holds the
+    # tools of a row.
+    messages_field: str = ""
     # Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.
     num_proc: int = 8
     # end: made by tools/make_docs

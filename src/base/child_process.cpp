@@ -38,6 +38,11 @@ std::optional<std::filesystem::path> find_program(const std::string& name) {
   return std::nullopt;
 }
 
+std::string end_text_of(int status) {
+  if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
+  return "exit status " + std::to_string(WEXITSTATUS(status));
+}
+
 ChildProcess::ChildProcess(const std::vector<std::string>& arguments, const std::filesystem::path& log) {
   const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (output < 0)
@@ -68,9 +73,6 @@ bool ChildProcess::is_running() {
   return !has_ended_;
 }
 
-std::string ChildProcess::end_text() const {
-  if (WIFSIGNALED(status_)) return "signal " + std::to_string(WTERMSIG(status_));
-  return "exit status " + std::to_string(WEXITSTATUS(status_));
-}
+std::string ChildProcess::end_text() const { return end_text_of(status_); }
 
 }  // namespace anneal

@@ -12,6 +12,8 @@ namespace anneal {
 // `name` itself where it holds a slash, else the first executable of that name on PATH.
 std::optional<std::filesystem::path> find_program(const std::string& name);
 
+std::string end_text_of(int status);  // of waitpid(): "exit status 3", "signal 9"
+
 class ChildProcess {
  public:
   // Starts arguments[0], a path, in a process group of its own; what it prints goes to `log`, from its
@@ -24,7 +26,7 @@ class ChildProcess {
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   bool is_running();
-  std::string end_text() const;  // how it ended: "exit status 3", "signal 9"
+  std::string end_text() const;  // how it ended
 
  private:
   pid_t pid_;

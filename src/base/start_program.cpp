@@ -30,7 +30,7 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
+  ::dup2(start.input >= 0 ? start.input : ::open("/dev/null", O_RDONLY), STDIN_FILENO);
   ::dup2(start.output, STDOUT_FILENO);
   ::dup2(start.error, STDERR_FILENO);
   ::execve(arguments[0], arguments, environment);

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/console.h"
+#include "data/load_examples.h"
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/tokenizer_encoder.h"
@@ -44,49 +45,56 @@ Marks marks_of_trained_text() {
 
 void show_texts(const std::filesystem::path& path, const PrepareOptions& options) {
   const auto marks = marks_of_trained_text();
-  TextPairReader reader(path, options.dataset.skip_bad_rows);
-  TextPair pair;
-  for (std::int64_t shown = 0; shown < options.show && reader.next(pair); ++shown)
-    fmt::print("\n--- row {}\n{}{}{}{}\n", reader.line_number() - 1, pair.input, marks.begin, pair.output,
-               marks.end);
+  DataRowReader reader(path, options.dataset.skip_bad_rows);
+  DataRow row;
+  for (std::int64_t shown = 0; shown < options.show && reader.next(row); ++shown)
+    if (!row.chat.empty())
+      fmt::print("\n--- row {}\n{}\n", reader.line_number() - 1, row.chat);
+    else
+      fmt::print("\n--- row {}\n{}{}{}{}\n", reader.line_number() - 1, row.input, marks.begin, row.output,
+                 marks.end);
 }
 
+// Text and tokens, each with its trained stretches in marks.
 void show_tokens(const ExampleView& example, const Tokenizer& tokenizer) {
   const auto marks = marks_of_trained_text();
-  const auto prompt = example.ids.first(example.prompt_length);
-  const auto trained = example.ids.subspan(example.prompt_length);
-  fmt::print("\n--- row {}: {} tokens, {} trained\n{}{}{}{}\n", example.row, example.ids.size(),
-             example.trained_tokens(), tokenizer.decode(prompt, false), marks.begin,
-             tokenizer.decode(trained, false), marks.end);
-  const auto pieces = [&](std::span<const std::int32_t> ids) {
-    std::string text;
-    for (const auto id : ids) text += (text.empty() ? "" : " ") + tokenizer.piece(id);
-    return text;
+  std::string text, pieces;
+  std::size_t at = 0;
+  const auto show = [&](std::size_t end, bool is_trained) {
+    if (at == end) return;
+    const auto ids = example.ids.subspan(at, end - at);
+    at = end;
+    pieces += is_trained ? " " + marks.begin : "";
+    text += (is_trained ? marks.begin : "") + tokenizer.decode(ids, false) + (is_trained ? marks.end : "");
+    for (const auto id : ids) pieces += (pieces.ends_with(marks.begin) ? "" : " ") + tokenizer.piece(id);
+    pieces += is_trained ? marks.end : "";
   };
-  fmt::print("tokens: {} {}{}{}\n", pieces(prompt), marks.begin, pieces(trained), marks.end);
+  show(example.prompt_length, false);
+  for (std::size_t bound = 0; bound < example.untrained.size(); ++bound)
+    show(example.untrained[bound], bound % 2 == 0);
+  show(example.ids.size(), true);
+  fmt::print("\n--- row {}: {} tokens, {} trained\n{}\ntokens:{}\n", example.row, example.ids.size(),
+             example.trained_tokens(), text, pieces);
 }
 
 void check_and_show(const std::filesystem::path& path, const PrepareOptions& options, Console& console) {
   const auto tokenizer = Tokenizer::load(options.hf_model_id);
   const TokenizerEncoder encoder(tokenizer, options.example);
+  ChatRenderer chats(options.hf_model_id, tokenizer.added_tokens());
   const auto examples = load_examples(path, encoder, options.example,
                                       {.threads = options.dataloader_num_workers,
                                        .first_rows = std::max(options.show, kCheckedRows),
                                        .skip_bad_rows = options.dataset.skip_bad_rows,
-                                       .progress = tokenizing_progress(console, path)});
-  const auto& counts = examples.counts();
+                                        .chats = &chats,
+                                        .progress = tokenizing_progress(console, path)});
+  const auto say = [&](const std::string& line) { console.say(line); };
   if (options.example.add_eos)
-    console.say(
-        fmt::format("end of sequence: {} ({})", *encoder.eos_id(), tokenizer.piece(*encoder.eos_id())));
-  console.say(fmt::format("examples of the first {} rows: {}, {} tokens, {} trained, {} cut, longest {}",
-                          counts.rows, examples.size(), examples.tokens(), counts.trained_tokens,
-                          counts.truncated, counts.longest));
-  for (const auto& [reason, count] : counts.dropped)
-    console.say(fmt::format("dropped: {} ({})", count, reason));
+    say(fmt::format("end of sequence: {} ({})", *encoder.eos_id(), tokenizer.piece(*encoder.eos_id())));
+  say(fmt::format("samples of the first {} rows: {}", examples.counts().rows, examples.size()));
+  for (const auto& line : preflight_report(examples, options.example)) say(line);
   for (std::int64_t index = 0; index < std::min(options.show, examples.size()); ++index)
     show_tokens(examples[index], tokenizer);
-  require_sound_samples(examples, options.example, tokenizer.bos_id(), encoder.eos_id(), options.force,
-                        [&](const std::string& line) { console.say(line); });
+  require_sound_samples(examples, options.example, tokenizer.bos_id(), options.force, say);
 }
 
 void say_lines(const std::string& text, Console& console) {

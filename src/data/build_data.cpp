@@ -8,98 +8,14 @@
 #include <span>
 
 #include "base/file.h"
-#include "data/row_source.h"
+#include "data/row_renderer.h"
 #include "data/split.h"
 #include "data/spool.h"
-#include "formats/jsonl.h"
 
 namespace anneal {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Renders rows; what it counts goes into the manifest.
-class RowRenderer {
- public:
-  RowRenderer(const DatasetOptions& options, RowFormat format)
-      : format_(std::move(format)),
-        keep_empty_output_(options.keep_empty_output),
-        wanted_(wanted_columns()),
-        columns_(wanted_) {
-    input_columns_ = indices_of(format_.input);
-    output_columns_ = indices_of(format_.output);
-  }
-
-  // False where the row is dropped.
-  bool render(const std::vector<Cell>& cells, std::string& line) {
-    const bool empty_output = fill(format_.output, output_columns_, cells, output_);
-    fill(format_.input, input_columns_, cells, input_);
-    for (const auto& cell : cells)
-      null_fields_ += cell.kind == CellKind::kNull || cell.kind == CellKind::kMissing;
-    if (input_.empty() && output_.empty()) return drop("empty");
-    if (empty_output && !keep_empty_output_) return drop("empty_output");
-    line.clear();
-    append_text_pair(line, {input_, output_});
-    return true;
-  }
-
-  ColumnPicker& columns() { return columns_; }
-  const std::map<std::string, std::int64_t>& dropped() const { return dropped_; }
-  std::int64_t null_fields() const { return null_fields_; }
-
-  std::vector<std::string> unseen_columns() const {
-    std::vector<std::string> unseen;
-    for (std::size_t index = 0; index < wanted_.size(); ++index)
-      if (!columns_.was_seen(index)) unseen.push_back(wanted_[index]);
-    return unseen;
-  }
-
- private:
-  std::vector<std::string> wanted_columns() const {
-    std::vector<std::string> wanted;
-    for (const auto& [name, column] : format_.columns)
-      if (std::find(wanted.begin(), wanted.end(), column) == wanted.end()) wanted.push_back(column);
-    return wanted;
-  }
-
-  std::vector<std::size_t> indices_of(const Template& text) const {
-    std::vector<std::size_t> indices;
-    for (const auto& name : text.fields()) {
-      const auto& column = format_.columns.at(name);
-      indices.push_back(std::find(wanted_.begin(), wanted_.end(), column) - wanted_.begin());
-    }
-    return indices;
-  }
-
-  // True where all columns of the template are empty.
-  bool fill(const Template& text, const std::vector<std::size_t>& indices, const std::vector<Cell>& cells,
-            std::string& out) {
-    bool empty = true;
-    values_.clear();
-    for (const auto index : indices) {
-      values_.push_back(cells[index].text);
-      empty = empty && values_.back().empty();
-    }
-    out.clear();
-    text.append_to(out, values_);
-    return empty;
-  }
-
-  bool drop(const char* reason) {
-    ++dropped_[reason];
-    return false;
-  }
-
-  RowFormat format_;
-  bool keep_empty_output_;
-  std::vector<std::string> wanted_;
-  std::vector<std::size_t> input_columns_, output_columns_;
-  std::vector<std::string_view> values_;
-  std::string input_, output_;
-  ColumnPicker columns_;
-  std::map<std::string, std::int64_t> dropped_;
-  std::int64_t null_fields_ = 0;
-};
 
 std::string quoted_list(const std::vector<std::string>& names) {
   std::string text;
@@ -121,7 +37,11 @@ std::int64_t render_file(const std::string& path, RowRenderer& renderer, BadRowB
       continue;
     }
     ++count;
-    if (renderer.render(cells, line)) spool.append(line);
+    try {
+      if (renderer.render(cells, path + ", row " + std::to_string(count - 1), line)) spool.append(line);
+    } catch (const BadRow& row) {
+      bad_rows.spend(row);
+    }
   }
 }
 
@@ -130,7 +50,12 @@ void check_usable(const DatasetOptions& options, RowRenderer& renderer, std::int
   if (rows == 0)
     fail(ExitCode::kData, "the dataset holds no rows", options.hfdc_dataset_name,
          "name another dataset or split");
-  if (const auto unseen = renderer.unseen_columns(); !unseen.empty())
+  const auto unseen = renderer.unseen_columns();
+  if (!unseen.empty() && !options.hfdc_messages_field.empty())
+    fail(ExitCode::kData, "no row has the column " + quoted_list(unseen), options.hfdc_dataset_name,
+         "the columns are " + quoted_list(renderer.columns().names()) +
+             "; name the one that holds the chats with --hfdc_messages_field");
+  if (!unseen.empty())
     fail(ExitCode::kData, "the templates need the column " + quoted_list(unseen) + ", which no row has",
          options.hfdc_dataset_name,
          "the columns are " + quoted_list(renderer.columns().names()) +
@@ -138,7 +63,10 @@ void check_usable(const DatasetOptions& options, RowRenderer& renderer, std::int
              "--hfdc_field_mapping");
   if (spool.records() == 0)
     fail(ExitCode::kData, "all " + std::to_string(rows) + " rows are empty", options.hfdc_dataset_name,
-         "check the templates, or keep empty outputs with --keep_empty_output");
+         options.hfdc_messages_field.empty()
+             ? "check the templates, or keep empty outputs with --keep_empty_output"
+             : "name the column of the chats with --hfdc_messages_field; a chat needs a turn of the "
+               "assistant");
 }
 
 DataFile write_part(const fs::path& path, const Spool& spool, std::span<const std::int64_t> order) {
@@ -159,7 +87,8 @@ void build_data(const DatasetOptions& options, std::uint64_t split_seed, const f
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
   for (const auto& warning : format.warnings) log("warning: " + warning);
 
-  RowRenderer renderer(options, std::move(format));
+  const auto made = make_row_renderer(options, std::move(format));
+  auto& renderer = *made;
   BadRowBudget bad_rows(options.skip_bad_rows);
   Spool spool(target);
   std::int64_t rows = 0;

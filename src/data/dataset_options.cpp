@@ -64,6 +64,11 @@ std::string describe(const DatasetOptions& options) {
   line("split", options.hfdc_split);
   line("train ratio", Json(options.hfdc_train_split_ratio).dump());
   line("test share of the rest", Json(options.hfdc_val_test_split_ratio).dump());
+  if (!options.hfdc_messages_field.empty()) {
+    line("chats in the column", options.hfdc_messages_field);
+    line("field mapping", options.hfdc_field_mapping);
+    return text;
+  }
   line("input template", Json(options.hfdc_input_template).dump());
   line("output template", Json(options.hfdc_output_template).dump());
   line("field mapping", options.hfdc_field_mapping);
@@ -72,19 +77,25 @@ std::string describe(const DatasetOptions& options) {
 
 RowFormat row_format(const DatasetOptions& options, std::vector<Problem>& problems) {
   const auto escapes = template_escapes_of(options.template_escapes);
+  const auto mapping = parse_mapping(options.hfdc_field_mapping, problems);
+  const auto column = [&](const std::string& name) {
+    const auto mapped = mapping.find(name);
+    return mapped == mapping.end() ? name : mapped->second;
+  };
   RowFormat format;
-  format.input = Template::parse(options.hfdc_input_template, escapes, "--hfdc_input_template", problems);
-  format.output = Template::parse(options.hfdc_output_template, escapes, "--hfdc_output_template", problems);
-  auto mapping = parse_mapping(options.hfdc_field_mapping, problems);
-  for (const auto* fields : {&format.input.fields(), &format.output.fields()}) {
-    for (const auto& name : *fields) {
-      const auto mapped = mapping.find(name);
-      format.columns[name] = mapped == mapping.end() ? name : mapped->second;
-    }
+  if (!options.hfdc_messages_field.empty()) {
+    format.chat = {options.hfdc_messages_field, column("tools")};
+    format.columns = {{"messages", format.chat->messages}, {"tools", format.chat->tools}};
+  } else {
+    format.input = Template::parse(options.hfdc_input_template, escapes, "--hfdc_input_template", problems);
+    format.output =
+        Template::parse(options.hfdc_output_template, escapes, "--hfdc_output_template", problems);
+    for (const auto* fields : {&format.input.fields(), &format.output.fields()})
+      for (const auto& name : *fields) format.columns[name] = column(name);
   }
-  for (const auto& [name, column] : mapping)
+  for (const auto& [name, mapped] : mapping)
     if (!format.columns.contains(name))
-      format.warnings.push_back("the mapping of \"" + name + "\" to \"" + column +
+      format.warnings.push_back("the mapping of \"" + name + "\" to \"" + mapped +
                                 "\" is not used by a template");
   return format;
 }
@@ -101,8 +112,15 @@ void DatasetOptions::validate(std::vector<Problem>& problems) const {
   if (hfdc_split.empty() || hfdc_split.find_first_of("[]+%") != hfdc_split.npos)
     problems.push_back({"\"" + hfdc_split + "\" is not the name of a split", "--hfdc_split",
                         "name one split, such as train; slices and sums are not supported"});
+  check_text(hfdc_messages_field, "--hfdc_messages_field", problems);
+  const DatasetOptions defaults;
+  for (const auto member : {&DatasetOptions::hfdc_input_template, &DatasetOptions::hfdc_output_template})
+    if (!hfdc_messages_field.empty() && this->*member != defaults.*member)
+      problems.push_back({"chats are written by the model's own template, but one was given too",
+                          "--hfdc_messages_field",
+                          "leave out --hfdc_input_template and --hfdc_output_template, or this flag"});
   const auto format = row_format(*this, problems);
-  if (format.output.fields().empty())
+  if (!format.chat && format.output.fields().empty())
     problems.push_back({"the template holds no {column}, so every sample would have the same output",
                         "--hfdc_output_template",
                         "name the column with the text to learn, such as {output}"});

@@ -26,6 +26,7 @@ struct DatasetOptions {
   std::string hfdc_input_template = "### Instruction:\n{instruction}\n### Input:\n{input}\n";
   std::string hfdc_output_template = "### Response:\n{output}";
   std::string hfdc_field_mapping = kDefaultFieldMapping;
+  std::string hfdc_messages_field;
   std::int64_t hfdc_num_proc = 8;
   std::string data_dir;
   std::optional<std::int64_t> split_seed;
@@ -60,6 +61,14 @@ struct DatasetOptions {
         "hfdc_field_mapping", c.hfdc_field_mapping,
         "JSON object from placeholder to column; a placeholder that is not in it is the column of that name.",
         FieldTraits{.json_text = true});
+    field(
+        "hfdc_messages_field", c.hfdc_messages_field,
+        "Takes the rows as chats, in the place of the templates: the column that holds the list of messages, "
+        "[{\"role\", \"content\"}] or ShareGPT's [{\"from\", \"value\"}]. Chats are written as the model's "
+        "own "
+        "chat template says, and the assistant's turns are trained. A column tools, where there is one (or "
+        "what "
+        "hfdc_field_mapping maps it to), holds the tools of a row.");
     field("hfdc_num_proc", c.hfdc_num_proc,
           "Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.",
           FieldTraits{.minimum = 1});
@@ -95,10 +104,15 @@ void resolve(DatasetOptions& options, const std::set<std::string>& given);
 // The values in force, one a line, for the console.
 std::string describe(const DatasetOptions& options);
 
-// Both templates, and for each of their placeholders the column.
+struct ChatColumns {
+  std::string messages, tools;
+};
+
+// Both templates, and for each of their placeholders the column; or the columns of chats.
 struct RowFormat {
   Template input, output;
   std::map<std::string, std::string> columns;
+  std::optional<ChatColumns> chat;
   std::vector<std::string> warnings;
 };
 RowFormat row_format(const DatasetOptions& options, std::vector<Problem>& problems);

@@ -1,9 +1,8 @@
-// All examples of one file, tokenized once, in a few large arrays.
+// All examples of one file, in a few large arrays: in memory, or in a file that is mapped.
 #pragma once
 #include <cstdint>
-#include <filesystem>
-#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,14 +14,11 @@ namespace anneal {
 
 struct ExampleView {
   std::span<const std::int32_t> ids;
-  std::int32_t prompt_length = 0;  // trained are ids[prompt_length..]
+  std::int32_t prompt_length = 0;
   std::int64_t row = 0;
+  std::span<const std::int32_t> untrained = {};
 
-  // Positions t in [first_loss_position(), ids.size() - 2] predict ids[t + 1].
-  std::int64_t first_loss_position() const { return std::max<std::int64_t>(prompt_length, 1) - 1; }
-  std::int64_t trained_tokens() const {
-    return static_cast<std::int64_t>(ids.size()) - 1 - first_loss_position();
-  }
+  std::int64_t trained_tokens() const { return count_trained(ids.size(), prompt_length, untrained); }
 };
 
 struct ExampleCounts {
@@ -32,45 +28,65 @@ struct ExampleCounts {
   std::int64_t truncated = 0;
   std::int64_t skipped = 0;  // lines that could not be read
   std::int64_t trained_tokens = 0;
+  std::int64_t ended = 0;    // examples whose last token is the end of what the model is to write
   std::int64_t longest = 0;  // tokens of the longest example
+
+  void add(const ExampleCounts& more);
 };
 
-class ExampleSet {
+struct ExampleArrays {
+  std::span<const std::int32_t> ids;
+  std::span<const std::int64_t> starts;  // of each example in ids, and the end
+  std::span<const std::int32_t> prompt_lengths;
+  std::span<const std::int64_t> rows;
+  std::span<const std::int32_t> untrained;
+  std::span<const std::int64_t> untrained_starts;  // of each example in untrained, and the end
+};
+
+// Examples that are being gathered.
+class ExampleBuffer {
  public:
-  std::int64_t size() const { return static_cast<std::int64_t>(rows_.size()); }
-  std::int64_t tokens() const { return static_cast<std::int64_t>(ids_.size()); }
-  const ExampleCounts& counts() const { return counts_; }
-
-  ExampleView operator[](std::int64_t index) const {
-    const auto start = starts_[index];
-    return {{ids_.data() + start, static_cast<std::size_t>(starts_[index + 1] - start)},
-            prompt_lengths_[index],
-            rows_[index]};
-  }
-
   void append(const Example& example);
-  void append(const ExampleSet& other);  // examples and counts
+  void append(const ExampleBuffer& other);  // examples and counts
+  ExampleArrays arrays() const;             // as long as nothing is appended
+  std::int64_t size() const { return static_cast<std::int64_t>(rows_.size()); }
+
+  ExampleCounts counts;
 
  private:
-  friend class ExampleSetBuilder;
   std::vector<std::int32_t> ids_;
   std::vector<std::int64_t> starts_ = {0};
   std::vector<std::int32_t> prompt_lengths_;
   std::vector<std::int64_t> rows_;
+  std::vector<std::int32_t> untrained_;
+  std::vector<std::int64_t> untrained_starts_ = {0};
+};
+
+class ExampleSet {
+ public:
+  ExampleSet() : ExampleSet(ExampleBuffer()) {}
+  explicit ExampleSet(ExampleBuffer buffer);
+  // `owner` keeps the arrays.
+  ExampleSet(const ExampleArrays& arrays, ExampleCounts counts, std::shared_ptr<const void> owner)
+      : arrays_(arrays), counts_(std::move(counts)), owner_(std::move(owner)) {}
+
+  std::int64_t size() const { return static_cast<std::int64_t>(arrays_.rows.size()); }
+  std::int64_t tokens() const { return static_cast<std::int64_t>(arrays_.ids.size()); }
+  const ExampleCounts& counts() const { return counts_; }
+  const ExampleArrays& arrays() const { return arrays_; }
+
+  ExampleView operator[](std::int64_t index) const {
+    const auto part = [index](auto values, auto starts) {
+      return values.subspan(starts[index], starts[index + 1] - starts[index]);
+    };
+    return {part(arrays_.ids, arrays_.starts), arrays_.prompt_lengths[index], arrays_.rows[index],
+            part(arrays_.untrained, arrays_.untrained_starts)};
+  }
+
+ private:
+  ExampleArrays arrays_;
   ExampleCounts counts_;
+  std::shared_ptr<const void> owner_;
 };
-
-struct ExampleSetOptions {
-  std::int64_t threads = 0;                // 0: none but the caller's; the result does not depend on it
-  std::optional<std::int64_t> first_rows;  // read no more rows than this
-  std::int64_t skip_bad_rows = 0;
-  bool required = true;  // no example at all is an error
-  // Gets rows done and rows in all; called by any of the threads.
-  std::function<void(std::int64_t, std::int64_t)> progress = [](std::int64_t, std::int64_t) {};
-};
-
-// Reads a prompt/completion JSONL file. A missing file that is not required gives an empty set.
-ExampleSet load_examples(const std::filesystem::path& path, const ExampleEncoder& encoder,
-                         const ExampleOptions& options, const ExampleSetOptions& set_options);
 
 }  // namespace anneal

@@ -5,11 +5,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
+#include "base/activity.h"
 #include "base/error.h"
 
 namespace anneal {
+namespace {
+
+constexpr auto kPollInterval = std::chrono::milliseconds(100);
+
+}  // namespace
 
 FolderLock::FolderLock(const std::filesystem::path& folder,
                        const std::function<void(const std::string&)>& log) {
@@ -21,8 +29,14 @@ FolderLock::FolderLock(const std::filesystem::path& folder,
          "name a folder that can be written with --data_dir");
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
   log("note: another process prepares " + folder.string() + "; waiting for it");
-  while (::flock(descriptor_, LOCK_EX) != 0) {
+  while (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK) {
+      enter_phase(
+          "waiting for data that another process makes");  // that one is watched over, this one is not stuck
+      std::this_thread::sleep_for(kPollInterval);
+      continue;
+    }
     const std::string reason = std::strerror(errno);
     ::close(descriptor_);
     fail(ExitCode::kUsage, "cannot lock the file: " + reason, path,

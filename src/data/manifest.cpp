@@ -6,6 +6,7 @@ namespace anneal {
 namespace {
 
 constexpr int kVersion = 1;
+constexpr const char* kMessagesField = "messages_field";  // of chats alone
 
 Json json_of(const DataFile& file) {
   return {{"rows", file.rows}, {"bytes", file.bytes}, {"sha256", file.sha256}};
@@ -26,17 +27,20 @@ bool is_as_measured(const std::filesystem::path& path, const DataFile& expected)
 Json recipe_of(const DatasetOptions& options, std::uint64_t seed) {
   std::vector<Problem> ignored;  // validate() has reported them
   const auto format = row_format(options, ignored);
-  return {{"dataset_name", std::filesystem::path(options.hfdc_dataset_name).lexically_normal().string()},
-          {"dataset_config", options.hfdc_dataset_config},
-          {"split", options.hfdc_split},
-          {"train_ratio", options.hfdc_train_split_ratio},
-          {"val_test_ratio", options.hfdc_val_test_split_ratio},
-          {"split_seed", options.split_seed_or(seed)},
-          {"input_template", options.hfdc_input_template},
-          {"output_template", options.hfdc_output_template},
-          {"template_escapes", options.template_escapes},
-          {"field_mapping", format.columns},
-          {"keep_empty_output", options.keep_empty_output}};
+  Json recipe = {
+      {"dataset_name", std::filesystem::path(options.hfdc_dataset_name).lexically_normal().string()},
+      {"dataset_config", options.hfdc_dataset_config},
+      {"split", options.hfdc_split},
+      {"train_ratio", options.hfdc_train_split_ratio},
+      {"val_test_ratio", options.hfdc_val_test_split_ratio},
+      {"split_seed", options.split_seed_or(seed)},
+      {"input_template", format.chat ? "" : options.hfdc_input_template},
+      {"output_template", format.chat ? "" : options.hfdc_output_template},
+      {"template_escapes", options.template_escapes},
+      {"field_mapping", format.columns},
+      {"keep_empty_output", options.keep_empty_output}};
+  if (format.chat) recipe[kMessagesField] = format.chat->messages;
+  return recipe;
 }
 
 DataFile measure(const std::filesystem::path& path, std::int64_t rows) {
@@ -65,6 +69,7 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& folder) {
          {"dataset_name", "dataset_config", "split", "train_ratio", "val_test_ratio", "split_seed",
           "input_template", "output_template", "template_escapes", "field_mapping", "keep_empty_output"})
       manifest.recipe[key] = json.at(key);
+    if (json.contains(kMessagesField)) manifest.recipe[kMessagesField] = json.at(kMessagesField);
     for (const auto& file : json.at("source"))
       manifest.source.push_back({file.at("path"), file.at("size").get<std::uint64_t>(), file.at("sha256")});
     const auto& files = json.at("files");

@@ -67,8 +67,8 @@ PreparedData reuse(const fs::path& folder, const Manifest& manifest, const Datas
 DataFile measure_foreign(const fs::path& path, std::int64_t skip_bad_rows, std::int64_t& skipped) {
   std::error_code error;
   if (!fs::exists(path, error)) return {.sha256 = sha256_hex("")};
-  TextPairReader reader(path, skip_bad_rows);
-  TextPair pair;
+  DataRowReader reader(path, skip_bad_rows);
+  DataRow pair;
   std::int64_t rows = 0;
   while (reader.next(pair)) ++rows;
   skipped += reader.bad_rows().skipped();

@@ -21,4 +21,11 @@ std::vector<std::int32_t> TokenizerEncoder::encode_continuation(std::string_view
   return tokenizer_.encode_continuation(text, special_in_text_);
 }
 
+CutIds TokenizerEncoder::encode_chat(std::string_view text, std::span<const std::size_t> cuts) const {
+  if (!special_in_text_)
+    fail(ExitCode::kUsage, "a chat template writes special tokens as text", "--no_special_in_text",
+         "leave the flag out for rows of messages");
+  return tokenizer_.encode_cut(text, cuts);
+}
+
 }  // namespace anneal

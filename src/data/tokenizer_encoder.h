@@ -12,6 +12,7 @@ class TokenizerEncoder : public ExampleEncoder {
 
   std::vector<std::int32_t> encode_prompt(std::string_view text) const override;
   std::vector<std::int32_t> encode_continuation(std::string_view text) const override;
+  CutIds encode_chat(std::string_view text, std::span<const std::size_t> cuts) const override;
   std::optional<std::int32_t> eos_id() const override { return eos_id_; }
   std::size_t leading_specials() const override { return tokenizer_.leading_special_ids().size(); }
 

@@ -23,13 +23,4 @@ void require_ids_within(const Tokenizer& tokenizer, const ModelConfig& config) {
          "tokenizer.json", "use the tokenizer of the same model");
 }
 
-std::vector<SampleView> views_of(const ExampleSet& set) {
-  std::vector<SampleView> samples;
-  for (std::int64_t index = 0; index < set.size(); ++index) {
-    const auto example = set[index];
-    samples.push_back({example.ids, example.prompt_length});
-  }
-  return samples;
-}
-
 }  // namespace anneal

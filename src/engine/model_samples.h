@@ -2,11 +2,9 @@
 #pragma once
 #include <set>
 #include <string>
-#include <vector>
 
 #include "data/example_options.h"
-#include "data/example_set.h"
-#include "models/causal_lm.h"
+#include "models/model_config.h"
 #include "tokenizer/tokenizer.h"
 
 namespace anneal {
@@ -18,7 +16,5 @@ std::string fit_to_model(ExampleOptions& options, const ModelConfig& config,
 
 // Throws UserError(kModel) where the tokenizer has ids that the embedding has no row for.
 void require_ids_within(const Tokenizer& tokenizer, const ModelConfig& config);
-
-std::vector<SampleView> views_of(const ExampleSet& set);
 
 }  // namespace anneal

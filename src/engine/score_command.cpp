@@ -11,12 +11,14 @@
 #include "base/progress.h"
 #include "checkpoint/peft_adapter.h"
 #include "checkpoint/tensor_file.h"
+#include "data/load_examples.h"
 #include "data/tokenizer_encoder.h"
 #include "data/tokenizing_progress.h"
 #include "device/device.h"
 #include "engine/model_samples.h"
 #include "eval/score.h"
 #include "models/language_head.h"
+#include "train/sample_views.h"
 
 namespace anneal {
 namespace {
@@ -40,15 +42,17 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, config);
   const TokenizerEncoder encoder(tokenizer, request.example);
-  const auto examples = load_examples(
-      request.data, encoder, request.example,
-      {.threads = request.dataloader_num_workers, .progress = tokenizing_progress(console, request.data)});
+  ChatRenderer chats(folder, tokenizer.added_tokens());
+  const auto examples = load_examples(request.data, encoder, request.example,
+                                      {.threads = request.dataloader_num_workers,
+                                       .chats = &chats,
+                                       .progress = tokenizing_progress(console, request.data)});
   const auto device = resolve_device(request.model.device);
   console.progress("loading " + folder.string());
   CausalLm model(folder, resolve_precision(request.model, device), device);
   if (request.adapter) load_peft_adapter(model, read_peft_config(*request.adapter), *request.adapter);
 
-  const auto samples = views_of(examples);
+  const auto samples = sample_views(examples);
   if (request.logits) write_logits(model, samples.front(), *request.logits);
   ProcessGroup alone;
   Progress progress(console, "scoring", "samples");

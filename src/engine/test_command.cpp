@@ -106,7 +106,9 @@ std::vector<Prompt> encode_prompts(const Subject& subject, const Tokenizer& toke
   std::vector<Prompt> prompts;
   for (const auto& row : subject.rows) {
     const auto index = static_cast<std::int64_t>(prompts.size());
-    prompts.push_back({index, tokenizer.encode_prompt(row.input, special_in_text)});
+    // A chat template writes its special tokens itself.
+    prompts.push_back({index, row.chat.empty() ? tokenizer.encode_prompt(row.input, special_in_text)
+                                               : tokenizer.encode(row.input, {.add_special_tokens = false})});
     if (prompts.back().ids.empty())
       fail(ExitCode::kData, "the prompt is empty, and the tokenizer puts no token before it",
            fmt::format("{}:{}", subject.test_file.string(), index + 1), "leave the row out");
@@ -242,12 +244,14 @@ OrderedJson measure(const std::vector<Prediction>& rows, const std::string& head
 int run_test(TestRequest& request, const std::set<std::string>& given) {
   Console console;
   const auto say = [&](const std::string& line) { console.say(line); };
-  const auto subject = find_subject(request, say);
+  auto subject = find_subject(request, say);
   const auto engine = choose_engine(request.test, say);
   const auto config = read_model_config(subject.model.model_folder());
   const auto tokenizer = Tokenizer::load(subject.model.tokenizer_folder());
   require_ids_within(tokenizer, config);
   follow_training(request, subject.run, tokenizer, given);
+  const auto ends = render_chats(subject.rows, subject.test_file, subject.model.base_model, tokenizer);
+  request.generate.stop_ids.insert(request.generate.stop_ids.end(), ends.begin(), ends.end());
 
   const auto defect = request.bert_score.no_bertscore ? "" : encoder_defect(request.bert_score);
   if (!defect.empty()) say("warning: no BERTScore: " + defect);

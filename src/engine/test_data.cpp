@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/chat_renderer.h"
 #include "data/manifest.h"
 #include "data/template.h"
 #include "formats/jsonl.h"
@@ -130,14 +131,38 @@ fs::path find_test_file(const std::optional<std::string>& test_path, const Train
 }
 
 std::vector<TestRow> read_test_rows(const fs::path& file, std::int64_t count) {
-  TextPairReader reader(file);
+  DataRowReader reader(file);
   std::vector<TestRow> rows;
-  for (TextPair pair; static_cast<std::int64_t>(rows.size()) < count && reader.next(pair);)
-    rows.push_back({std::string(pair.input), std::string(pair.output)});
+  for (DataRow row; static_cast<std::int64_t>(rows.size()) < count && reader.next(row);)
+    rows.push_back({std::string(row.input), std::string(row.output), std::string(row.chat)});
   if (rows.empty())
     fail(ExitCode::kData, "no samples: the file is empty", file.string(),
          "name another file with --test_path");
   return rows;
+}
+
+std::set<std::int32_t> render_chats(std::vector<TestRow>& rows, const fs::path& file,
+                                    const fs::path& model_folder, const Tokenizer& tokenizer) {
+  std::vector<std::size_t> places;
+  std::vector<std::string_view> chats;
+  for (std::size_t place = 0; place < rows.size(); ++place) {
+    if (rows[place].chat.empty()) continue;
+    places.push_back(place);
+    chats.push_back(rows[place].chat);
+  }
+  ChatRenderer renderer(model_folder, tokenizer.added_tokens());
+  auto prompts = renderer.prompts(chats);
+  std::set<std::int32_t> ends;
+  for (std::size_t index = 0; index < prompts.size(); ++index) {
+    auto& prompt = prompts[index];
+    if (!prompt.refusal.empty())
+      fail(ExitCode::kData, "the chat cannot be rendered: " + prompt.refusal,
+           fmt::format("{}:{}", file.string(), places[index] + 1), "correct the row, or leave it out");
+    if (const auto id = tokenizer.token_to_id(prompt.closing)) ends.insert(*id);
+    rows[places[index]].input = std::move(prompt.prompt);
+    rows[places[index]].label = std::move(prompt.label);
+  }
+  return ends;
 }
 
 std::string constant_header(const fs::path& file, const std::vector<TestRow>& rows) {

@@ -3,11 +3,13 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "checkpoint/checkpoint_options.h"
+#include "tokenizer/tokenizer.h"
 
 namespace anneal {
 
@@ -38,10 +40,17 @@ std::filesystem::path find_test_file(const std::optional<std::string>& test_path
 
 struct TestRow {
   std::string input, label;
+  std::string chat = {};  // the row itself, where it is a chat: render_chats() fills the other two
 };
 
 // The first `count` rows. Throws UserError(kData) for a line that cannot be read, and where there is no row.
 std::vector<TestRow> read_test_rows(const std::filesystem::path& file, std::int64_t count);
+
+// Fills what chats leave open: what stands before the assistant's last turn with the generation prompt, and
+// that turn. Returns the tokens that end such turns. Throws UserError(kData) for a chat that the template
+// refuses.
+std::set<std::int32_t> render_chats(std::vector<TestRow>& rows, const std::filesystem::path& file,
+                                    const std::filesystem::path& model_folder, const Tokenizer& tokenizer);
 
 // The text that begins every label because the output template does: that of the data that the file belongs
 // to; without its template, what two or more labels have in common up to the end of a line.

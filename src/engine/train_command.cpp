@@ -17,6 +17,7 @@
 #include "data/preflight.h"
 #include "data/prepare.h"
 #include "data/sample_statistics.h"
+#include "data/token_cache.h"
 #include "data/tokenizer_encoder.h"
 #include "data/tokenizing_progress.h"
 #include "device/cuda_object.h"
@@ -49,18 +50,25 @@ void describe_examples(const ExampleSet& set, const char* name, RunLog& log) {
                       set.tokens(), set.counts().trained_tokens, set.counts().longest, notes));
 }
 
-Samples load_samples(const TrainRequest& request, const PreparedData& data, const TokenizerEncoder& encoder,
+Samples load_samples(const TrainRequest& request, const PreparedData& data, const Tokenizer& tokenizer,
                      RunLog& log) {
+  const TokenizerEncoder encoder(tokenizer, request.example);
+  ChatRenderer chats(request.model.hf_model_id, tokenizer.added_tokens());
   ExampleSetOptions options{.threads = request.train.dataloader_num_workers,
-                            .skip_bad_rows = request.dataset.skip_bad_rows};
+                            .skip_bad_rows = request.dataset.skip_bad_rows,
+                            .chats = &chats};
+  const TokenOrigin origin{data.data_sha256, request.model.hf_model_id};
+  const auto load = [&](const std::filesystem::path& file) {
+    if (auto* console = log.console()) options.progress = tokenizing_progress(*console, file);
+    return load_kept_examples(file, origin, encoder, request.example, options,
+                              [&](const std::string& line) { log.say(line); });
+  };
   Samples samples;
-  if (auto* console = log.console()) options.progress = tokenizing_progress(*console, data.training);
-  samples.training = load_examples(data.training, encoder, request.example, options);
+  samples.training = load(data.training);
   describe_examples(samples.training, "training", log);
   options.first_rows = request.train.max_eval_samples;
   options.required = false;
-  if (auto* console = log.console()) options.progress = tokenizing_progress(*console, data.validation);
-  samples.validation = load_examples(data.validation, encoder, request.example, options);
+  samples.validation = load(data.validation);
   if (samples.validation.size() > 0)
     describe_examples(samples.validation, "validation", log);
   else
@@ -348,10 +356,14 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   enter_phase("preparing data");
   const auto data = prepared_data(request, group, log);
   const bool same_data = require_same_data(start, data.data_sha256, directory, log);
-  const TokenizerEncoder encoder(tokenizer, request.example);
-  const auto samples = load_samples(request, data, encoder, log);
-  require_sound_samples(samples.training, request.example, tokenizer.bos_id(), encoder.eos_id(),
-                        request.run.force, [&](const std::string& line) { log.say(line); });
+  const auto samples = load_samples(request, data, tokenizer, log);
+  require_sound_samples(samples.training, request.example, tokenizer.bos_id(), request.run.force,
+                        [&](const std::string& line) { log.say(line); });
+  if (const auto end = unknown_end(samples.training, tokenizer.stop_ids()); end && tokenizer.is_special(*end))
+    log.say(fmt::format(
+        "notice: the samples end in {}, at which generation does not stop by the model's files: add "
+        "its id {} to eos_token_id in generation_config.json, or name it where texts are generated",
+        tokenizer.piece(*end), *end));
   const auto plan = plan_step(model, request, start, samples, *world, log);
   const auto steps = total_steps(request, samples.training, group.size());
   if (request.run.dry_run) {

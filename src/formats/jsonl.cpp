@@ -9,16 +9,34 @@ namespace {
 
 constexpr const char* kRemedy = "correct the line, or allow some bad ones with --skip_bad_rows N";
 
+// What is wrong with a row's messages, whatever a template may ask of them beside; "" where nothing is.
+std::string defect_of_messages(simdjson::dom::element messages) {
+  simdjson::dom::array list;
+  if (messages.get_array().get(list) != simdjson::SUCCESS) return "the value of \"messages\" is not an array";
+  if (list.size() == 0) return "there are no messages";
+  std::size_t place = 0;
+  for (const auto message : list) {
+    std::string_view role;
+    if (!message.is_object()) return "message " + std::to_string(place) + " is not an object";
+    if (message["role"].get_string().get(role) != simdjson::SUCCESS)
+      return "message " + std::to_string(place) + " has no text \"role\"";
+    ++place;
+  }
+  return "";
+}
+
 }  // namespace
 
-TextPair TextPairParser::parse(const Line& line) {
+DataRow DataRowParser::parse(const Line& line) {
   const auto refuse = [&](std::string reason, std::size_t offset = 0) {
     throw BadRow(std::move(reason), place_of(file_, line.number, line.offset + offset), kRemedy);
   };
-  TextPair pair;
+  DataRow pair;
   bool has_input = false, has_output = false;
+  std::optional<std::string> defect_of_chat;
   try {
     for (const auto field : parser_.parse(line.text, line.readable_after)) {
+      if (field.key == "messages") defect_of_chat = defect_of_messages(field.value);
       const bool is_input = field.key == "input";
       if (!is_input && field.key != "output") continue;
       auto& seen = is_input ? has_input : has_output;
@@ -31,16 +49,23 @@ TextPair TextPairParser::parse(const Line& line) {
     if (defect.only_a_large_number) return slow_parse(line);
     refuse(defect.reason, defect.offset);
   }
+  if (!has_input && !has_output && defect_of_chat) {
+    if (!defect_of_chat->empty()) refuse(*defect_of_chat);
+    pair.chat = line.text;
+    return pair;
+  }
   if (!has_input) refuse("the key \"input\" is missing");
   if (!has_output) refuse("the key \"output\" is missing");
   return pair;
 }
 
 // Extra keys may hold numbers of any size.
-TextPair TextPairParser::slow_parse(const Line& line) {
+DataRow DataRowParser::slow_parse(const Line& line) {
   const auto place = place_of(file_, line.number, line.offset);
   try {
     const Json object = parse_json(line.text, place, ExitCode::kData);
+    if (object.contains("messages") && !object.contains("input"))
+      fail(ExitCode::kData, "there is a number that 64 bits do not hold", place, kRemedy);
     input_ = required<std::string>(object, "input", place, ExitCode::kData);
     output_ = required<std::string>(object, "output", place, ExitCode::kData);
     return {input_, output_};
@@ -49,10 +74,10 @@ TextPair TextPairParser::slow_parse(const Line& line) {
   }
 }
 
-TextPairReader::TextPairReader(const std::filesystem::path& path, std::int64_t skip_bad_rows)
+DataRowReader::DataRowReader(const std::filesystem::path& path, std::int64_t skip_bad_rows)
     : file_(path, ExitCode::kData), lines_(file_.text()), parser_(path.string()), bad_rows_(skip_bad_rows) {}
 
-bool TextPairReader::next(TextPair& pair) {
+bool DataRowReader::next(DataRow& pair) {
   while (lines_.next(line_)) {
     try {
       pair = parser_.parse(line_);
@@ -64,11 +89,11 @@ bool TextPairReader::next(TextPair& pair) {
   return false;
 }
 
-void append_text_pair(std::string& text, const TextPair& pair) {
+void append_text_pair(std::string& text, std::string_view input, std::string_view output) {
   text += "{\"input\": ";
-  append_json_string(text, pair.input);
+  append_json_string(text, input);
   text += ", \"output\": ";
-  append_json_string(text, pair.output);
+  append_json_string(text, output);
   text += "}\n";
 }
 

@@ -1,5 +1,5 @@
-// The files that training reads: one {"input": text, "output": text} a line. Strict; every error names its
-// place.
+// The files that training reads: a line is {"input": text, "output": text} or {"messages": [...], "tools":
+// [...]}. Strict; every error names its place.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -13,30 +13,31 @@
 
 namespace anneal {
 
-struct TextPair {
+struct DataRow {
   std::string_view input, output;
+  std::string_view chat;  // the whole object, where it is a chat; then input and output are empty
 };
 
-// Reads single lines; one a thread. What it returns lives until the next call.
-class TextPairParser {
+// Reads single lines; one a thread. What it returns lives until the next call, a chat as long as the line.
+class DataRowParser {
  public:
-  explicit TextPairParser(std::string file) : file_(std::move(file)) {}
-  TextPair parse(const Line& line);  // throws BadRow
+  explicit DataRowParser(std::string file) : file_(std::move(file)) {}
+  DataRow parse(const Line& line);  // throws BadRow
 
  private:
-  TextPair slow_parse(const Line& line);
+  DataRow slow_parse(const Line& line);
 
   std::string file_;
   JsonObjectParser parser_;
   std::string input_, output_;
 };
 
-class TextPairReader {
+class DataRowReader {
  public:
-  explicit TextPairReader(const std::filesystem::path& path, std::int64_t skip_bad_rows = 0);
+  explicit DataRowReader(const std::filesystem::path& path, std::int64_t skip_bad_rows = 0);
 
   // False at the end. Throws BadRow once more lines are bad than may be skipped.
-  bool next(TextPair& pair);
+  bool next(DataRow& pair);
   std::int64_t line_number() const { return line_.number; }  // of the last pair
   const BadRowBudget& bad_rows() const { return bad_rows_; }
 
@@ -44,11 +45,11 @@ class TextPairReader {
   MappedFile file_;
   LineCursor lines_;
   Line line_;
-  TextPairParser parser_;
+  DataRowParser parser_;
   BadRowBudget bad_rows_;
 };
 
 // One line, with its line end: the bytes of Python's json.dumps(..., ensure_ascii=False).
-void append_text_pair(std::string& text, const TextPair& pair);
+void append_text_pair(std::string& text, std::string_view input, std::string_view output);
 
 }  // namespace anneal

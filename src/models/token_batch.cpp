@@ -19,7 +19,13 @@ TokenBatch make_token_batch(std::span<const SampleView> samples, at::Device devi
       ids.push_back(sample.ids[at]);
       positions.push_back(at);
     }
-    for (std::int64_t at = length - trained_positions(sample); at < length; ++at) {
+    auto untrained = sample.untrained;
+    for (std::int64_t at = std::max<std::int64_t>(sample.prompt_length, 1); at < length; ++at) {
+      if (!untrained.empty() && at == untrained[0]) {
+        at = untrained[1] - 1;
+        untrained = untrained.subspan(2);
+        continue;
+      }
       rows.push_back(start + at - 1);
       targets.push_back(sample.ids[at]);
     }

@@ -8,16 +8,20 @@
 
 namespace anneal {
 
-// One sample as the model sees it. Tokens from prompt_length on are trained: position t predicts token t + 1.
+// One sample as the model sees it. Tokens from prompt_length on are trained, but for the stretches of
+// `untrained` (begin and end, in turn): position t predicts token t + 1.
 struct SampleView {
   std::span<const std::int32_t> ids;
   std::int64_t prompt_length;
+  std::span<const std::int32_t> untrained = {};
 };
 
 // Positions of a sample that carry a loss. The first token has no position before it that could predict it.
 inline std::int64_t trained_positions(const SampleView& sample) {
-  const auto length = static_cast<std::int64_t>(sample.ids.size());
-  return std::max<std::int64_t>(0, length - std::max<std::int64_t>(sample.prompt_length, 1));
+  auto count = static_cast<std::int64_t>(sample.ids.size()) - std::max<std::int64_t>(sample.prompt_length, 1);
+  for (std::size_t at = 0; at < sample.untrained.size(); at += 2)
+    count -= sample.untrained[at + 1] - sample.untrained[at];
+  return std::max<std::int64_t>(0, count);
 }
 
 struct TokenBatch {

@@ -49,6 +49,11 @@ ThreadScratch& thread_scratch(std::uint64_t owner) {
   return *all.back();
 }
 
+void require_utf8(std::string_view text) {
+  if (!is_valid_utf8(text))
+    fail(ExitCode::kData, "the text is not valid UTF-8", "tokenizer input", "convert the data to UTF-8");
+}
+
 }  // namespace
 
 struct Tokenizer::State {
@@ -109,39 +114,93 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model_folder) {
   return Tokenizer(std::make_unique<const State>(file, model_folder));
 }
 
-void Tokenizer::append_text(std::string_view text, bool special_in_text, bool continuation,
+// What stands between the added tokens of a raw text.
+struct Tokenizer::TextPart {
+  std::string_view text;
+  std::size_t begin;  // of `text` in the whole
+  bool at_start;      // nothing stands before it, or only what it continues
+  bool continuation;
+};
+
+void Tokenizer::append_part(const TextPart& part, bool special_in_text,
                             std::vector<std::int32_t>& ids) const {
-  if (!is_valid_utf8(text))
-    fail(ExitCode::kData, "the text is not valid UTF-8", "tokenizer input", "convert the data to UTF-8");
   const State& state = *state_;
   ThreadScratch& scratch = thread_scratch(state.number);
   const auto encode_words = [&](std::string_view piece, bool at_start) {
     WordList& list = scratch.words;
     list.text.assign(piece);
     list.words.assign(1, {0, piece.size(), at_start});
-    list.continuation = continuation;
+    list.continuation = part.continuation;
     state.pre_tokenizer.apply(list);
     for (const auto& word : list.words) state.model->encode(list.view(word), scratch.model, ids);
   };
-  scratch.raw_parts.clear();
-  state.added.split(text, false, special_in_text, scratch.raw_parts);
-  for (const auto& raw : scratch.raw_parts) {
-    if (raw.id >= 0) {
-      ids.push_back(raw.id);
-      continue;
-    }
-    Segment segment{std::string(text.substr(raw.begin, raw.end - raw.begin)), raw.begin == 0, continuation};
-    state.normalizer.apply(segment);
-    scratch.normalized_parts.clear();
-    state.added.split(segment.text, true, special_in_text, scratch.normalized_parts);
-    for (const auto& part : scratch.normalized_parts) {
-      if (part.id >= 0)
-        ids.push_back(part.id);
-      else
-        encode_words(std::string_view(segment.text).substr(part.begin, part.end - part.begin),
-                     segment.at_start && part.begin == 0);
-    }
+  Segment segment{std::string(part.text), part.at_start, part.continuation};
+  state.normalizer.apply(segment);
+  scratch.normalized_parts.clear();
+  state.added.split(segment.text, true, special_in_text, scratch.normalized_parts);
+  for (const auto& piece : scratch.normalized_parts) {
+    if (piece.id >= 0)
+      ids.push_back(piece.id);
+    else
+      encode_words(std::string_view(segment.text).substr(piece.begin, piece.end - piece.begin),
+                   segment.at_start && piece.begin == 0);
   }
+}
+
+void Tokenizer::append_text(std::string_view text, bool special_in_text, bool continuation,
+                            std::vector<std::int32_t>& ids) const {
+  require_utf8(text);
+  auto& parts = thread_scratch(state_->number).raw_parts;
+  parts.clear();
+  state_->added.split(text, false, special_in_text, parts);
+  for (const auto& part : parts) {
+    if (part.id >= 0)
+      ids.push_back(part.id);
+    else
+      append_part({text.substr(part.begin, part.end - part.begin), part.begin, part.begin == 0, continuation},
+                  special_in_text, ids);
+  }
+}
+
+CutIds Tokenizer::encode_cut(std::string_view text, std::span<const std::size_t> cuts) const {
+  require_utf8(text);
+  CutIds cut;
+  const auto pass_cuts = [&](std::size_t end) {
+    for (; !cuts.empty() && cuts.front() <= end; cuts = cuts.subspan(1)) cut.counts.push_back(cut.ids.size());
+  };
+  auto& parts = thread_scratch(state_->number).raw_parts;
+  parts.clear();
+  state_->added.split(text, false, true, parts);
+  for (const auto& part : parts) {
+    pass_cuts(part.begin);
+    if (part.id >= 0)
+      cut.ids.push_back(part.id);
+    else
+      append_cut_part({text.substr(part.begin, part.end - part.begin), part.begin, part.begin == 0, false},
+                      cuts, cut);
+  }
+  pass_cuts(text.size());
+  return cut;
+}
+
+// Takes those of `cuts` that lie within the part.
+void Tokenizer::append_cut_part(TextPart part, std::span<const std::size_t>& cuts, CutIds& cut) const {
+  std::vector<std::int32_t> whole, head;
+  append_part(part, true, whole);
+  while (!cuts.empty() && cuts.front() < part.begin + part.text.size()) {
+    const auto length = cuts.front() - part.begin;
+    cuts = cuts.subspan(1);
+    head.clear();
+    append_part({part.text.substr(0, length), part.begin, part.at_start, part.continuation}, true, head);
+    cut.counts.push_back(cut.ids.size() + head.size());
+    const auto [end_of_head, ignored] = std::mismatch(head.begin(), head.end(), whole.begin(), whole.end());
+    if (end_of_head == head.end()) continue;
+    cut.ids.insert(cut.ids.end(), head.begin(), head.end());
+    part = {part.text.substr(length), part.begin + length, true, true};
+    whole.clear();
+    append_part(part, true, whole);
+  }
+  cut.ids.insert(cut.ids.end(), whole.begin(), whole.end());
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
@@ -186,6 +245,12 @@ bool Tokenizer::is_special(std::int32_t id) const {
   const auto& added = state_->added.by_id();
   const auto found = added.find(id);
   return found != added.end() && state_->added.is_special(found->second.content);
+}
+
+std::vector<std::string> Tokenizer::added_tokens() const {
+  std::vector<std::string> texts;
+  for (const auto& [id, token] : state_->added.by_id()) texts.push_back(token.content);
+  return texts;
 }
 
 std::vector<std::int32_t> Tokenizer::leading_special_ids() const { return state_->post_processor.leading; }

@@ -3,18 +3,16 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <thread>
 
-#include "base/error.h"
+#include "base/python_script.h"
 
 namespace anneal {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kPython = "ANNEAL_PYTHON";
 constexpr std::string_view kPrefix = "report ";  // then the client's name, then what is to be said
 // A run that is done before the Python clients are loaded waits for them.
 constexpr auto kStartLimit = std::chrono::seconds(30);
@@ -35,19 +33,12 @@ MetricReporters::MetricReporters(const std::set<std::string>& names, const fs::p
 }
 
 void MetricReporters::start(const fs::path& run) {
-  const char* named = std::getenv(kPython);
-  const std::string wanted = named == nullptr ? "python3" : named;
-  const auto python = find_program(wanted);
-  if (!python)
-    fail(ExitCode::kResources, "is not a program here", wanted,
-         fmt::format("name the Python that has the clients in {}", kPython));
+  auto command = python_command("report_metrics.py", PythonChoice::kOfUser, "the clients");
   std::string list;
   for (const auto& client : clients_) list += (list.empty() ? "" : ",") + client;
-  const auto script = fs::read_symlink("/proc/self/exe").parent_path() / "report_metrics.py";
+  command.insert(command.end(), {"--run_dir", run.string(), "--report_to", list});
   fs::create_directories(log_.parent_path());
-  child_.emplace(std::vector<std::string>{python->string(), script.string(), "--run_dir", run.string(),
-                                          "--report_to", list},
-                 log_);
+  child_.emplace(command, log_);
 }
 
 MetricReporters::~MetricReporters() {

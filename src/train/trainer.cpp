@@ -12,6 +12,7 @@
 #include "base/termination.h"
 #include "checkpoint/run_record.h"
 #include "device/device.h"
+#include "train/sample_views.h"
 
 namespace anneal {
 namespace {
@@ -29,7 +30,7 @@ double seconds_since(Clock::time_point start) {
 
 std::vector<SampleView> views(const ExampleSet& set, const std::vector<std::int64_t>& indices) {
   std::vector<SampleView> samples;
-  for (const auto index : indices) samples.push_back({set[index].ids, set[index].prompt_length});
+  for (const auto index : indices) samples.push_back(sample_view(set[index]));
   return samples;
 }
 
@@ -217,9 +218,7 @@ bool Trainer::settle_step() {
 }
 
 std::vector<SampleScore> Trainer::score_validation() {
-  std::vector<std::int64_t> all(inputs_.validation.size());
-  for (std::size_t index = 0; index < all.size(); ++index) all[index] = static_cast<std::int64_t>(index);
-  const auto pool = views(inputs_.validation, all);
+  const auto pool = sample_views(inputs_.validation);
   std::optional<Progress> progress;
   if (auto* console = log_.console()) progress.emplace(*console, "evaluating", "samples");
   return with_enough_memory([&] {

@@ -2,9 +2,10 @@
 
 #include <gmock/gmock.h>
 
-#include "data/example_set.h"
+#include "data/load_examples.h"
 #include "formats/bad_row.h"
 #include "formats/jsonl.h"
+#include "tests/data/byte_encoder.h"
 #include "tests/data/scratch.h"
 
 namespace anneal {
@@ -12,28 +13,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr std::int32_t kBos = 1, kEos = 2;
-
-// A byte is a token; "$" in the text is the end of sequence.
-class ByteEncoder : public ExampleEncoder {
- public:
-  bool has_bos = true;
-  bool has_eos = true;
-
-  std::vector<std::int32_t> encode_prompt(std::string_view text) const override {
-    std::vector<std::int32_t> ids;
-    if (has_bos) ids.push_back(kBos);
-    for (const auto id : encode_continuation(text)) ids.push_back(id);
-    return ids;
-  }
-  std::vector<std::int32_t> encode_continuation(std::string_view text) const override {
-    std::vector<std::int32_t> ids;
-    for (const char c : text) ids.push_back(c == '$' ? kEos : c);
-    return ids;
-  }
-  std::optional<std::int32_t> eos_id() const override { return has_eos ? std::optional(kEos) : std::nullopt; }
-};
 
 MadeExample made(std::string_view input, std::string_view output, const ExampleOptions& options,
                  const ByteEncoder& encoder = {}) {
@@ -88,6 +67,58 @@ TEST(Example, WithoutAPromptTheFirstTokenIsNotTrained) {
   EXPECT_EQ(made("a", "", {.add_eos = false}, encoder).outcome, ExampleOutcome::kEmpty);
 }
 
+using Ids = std::vector<std::int32_t>;
+
+MadeExample made_chat(const RenderedChat& chat, const ExampleOptions& options = {}) {
+  return ExampleMaker(ByteEncoder(), options).make(chat);
+}
+
+Ids ids_of(std::string_view text) { return ByteEncoder().encode_continuation(text); }
+
+// Oracle: by hand; "." closes a turn.
+TEST(Example, OfAChatTrainsItsTurns) {
+  const auto whole = made_chat({"UUaa.VVVbb.W", {2, 5, 8, 11}, true});
+  EXPECT_EQ(whole.outcome, ExampleOutcome::kWhole);
+  EXPECT_EQ(whole.example.ids, ids_of("UUaa.VVVbb.")) << "what follows changes nothing";
+  EXPECT_EQ(whole.example.prompt_length, 2);
+  EXPECT_THAT(whole.example.untrained, ElementsAre(5, 8));
+  EXPECT_EQ(whole.example.trained_tokens(), 6);
+  EXPECT_TRUE(whole.example.has_end);
+  EXPECT_EQ(made_chat({"UU", {}, false}).outcome, ExampleOutcome::kEmpty);
+}
+
+TEST(Example, AChatWithoutAClosingTokenGetsTheEndOnce) {
+  EXPECT_EQ(made_chat({"Uaa", {1, 3}, false}).example.ids, ids_of("Uaa$"));
+  EXPECT_EQ(made_chat({"Uaa$", {1, 4}, false}).example.ids, ids_of("Uaa$"));
+  const auto followed = made_chat({"UaaV", {1, 3}, false});
+  EXPECT_EQ(followed.example.ids, ids_of("Uaa"));
+  EXPECT_FALSE(followed.example.has_end);
+  EXPECT_EQ(made_chat({"Uaa", {1, 3}, false}, {.add_eos = false}).example.ids, ids_of("Uaa"));
+}
+
+// Oracle: by hand; the turns are [2, 5) and [8, 11), so that [5, 8) is not trained.
+TEST(Example, ALongChatIsCutBehindATurn) {
+  const RenderedChat chat{"UUaa.VVVbb.", {2, 5, 8, 11}, true};
+  const auto cut = [&](std::int64_t limit, ExampleOptions options = {}) {
+    options.max_seq_length = limit;
+    return made_chat(chat, options);
+  };
+  EXPECT_EQ(cut(10).example.ids, ids_of("UUaa.VVVbb"));
+  EXPECT_THAT(cut(10).example.untrained, ElementsAre(5, 8));
+  EXPECT_FALSE(cut(10).example.has_end);
+  for (const std::int64_t limit : {5, 6, 8}) EXPECT_EQ(cut(limit).example.ids, ids_of("UUaa.")) << limit;
+  EXPECT_TRUE(cut(6).example.untrained.empty());
+  EXPECT_EQ(cut(6).outcome, ExampleOutcome::kTruncated);
+  EXPECT_EQ(cut(3).outcome, ExampleOutcome::kLongPrompt);
+  EXPECT_EQ(cut(10, {.on_overlong_output = "drop"}).outcome, ExampleOutcome::kOverlong);
+}
+
+TEST(Example, EmptyTurnsOfAChat) {
+  const auto chat = made_chat({"UaVW", {1, 2, 3, 3, 4, 4}, false}, {.add_eos = false});
+  EXPECT_EQ(chat.example.ids, ids_of("Ua"));
+  EXPECT_EQ(chat.example.trained_tokens(), 1);
+}
+
 TEST(Example, NoEndOfSequenceIsAnError) {
   ByteEncoder encoder;
   encoder.has_eos = false;
@@ -106,7 +137,7 @@ class ExampleSetTest : public Scratch {
   std::filesystem::path write_pairs(int count) {
     std::string text;
     for (int row = 0; row < count; ++row)
-      append_text_pair(text, {std::string(row % 13, 'p'), std::string(row % 7, 'o')});
+      append_text_pair(text, std::string(row % 13, 'p'), std::string(row % 7, 'o'));
     return write("pairs.jsonl", text);
   }
   ByteEncoder encoder_;
@@ -118,8 +149,8 @@ TEST_F(ExampleSetTest, HoldsWhatTheMakerGives) {
   const ExampleOptions options{.max_seq_length = 10};
   const auto set = load_examples(path, encoder_, options, {});
   const ExampleMaker maker(encoder_, options);
-  TextPairReader reader(path);
-  TextPair pair;
+  DataRowReader reader(path);
+  DataRow pair;
   std::int64_t kept = 0, truncated = 0, trained = 0;
   for (std::int64_t row = 0; reader.next(pair); ++row) {
     const auto expected = maker.make(pair.input, pair.output);
@@ -189,6 +220,11 @@ TEST_F(ExampleSetTest, ErrorsAreThoseOfTheEarliestRow) {
                 HasSubstr("none of 2000 rows gives an example to train on (dropped: long_prompt 1996)"));
   }
   EXPECT_EQ(load_examples(path, encoder_, {}, {.skip_bad_rows = 4}).counts().skipped, 4);
+}
+
+TEST_F(ExampleSetTest, AChatWithoutAModelIsAnError) {
+  const auto path = write("chats.jsonl", R"({"messages": [{"role": "user", "content": "x"}]})");
+  EXPECT_THROW(load_examples(path, encoder_, {}, {}), UserError);
 }
 
 TEST_F(ExampleSetTest, OptionalFilesMayBeMissingOrEmpty) {

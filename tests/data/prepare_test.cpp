@@ -283,5 +283,59 @@ TEST_F(Prepare, SeveralProcessesAtOnceGiveOneBuild) {
   EXPECT_TRUE(prepare().reused);
 }
 
+// Oracle: by hand.
+TEST_F(Prepare, WritesChats) {
+  std::string text = R"({"chat": [{"role": "user", "content": "only a question"}]})"
+                     "\n";
+  text += R"({"chat": [], "functions": []})"
+          "\n";
+  for (int row = 0; row < 10; ++row)
+    text +=
+        R"({"chat": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "functions": [{"name": "f"}]})"
+        "\n";
+  write("chats.jsonl", text);
+  options_ = {.hfdc_dataset_name = (folder_ / "chats.jsonl").string(),
+              .hfdc_dataset_config = "",
+              .hfdc_field_mapping = R"({"tools": "functions"})",
+              .hfdc_messages_field = "chat",
+              .data_dir = (folder_ / "data").string()};
+  const auto data = prepare();
+  EXPECT_EQ(data.training_rows, 9);
+  EXPECT_EQ(data.dropped, (std::map<std::string, std::int64_t>{{"empty", 1}, {"no_assistant_turn", 1}}));
+  EXPECT_EQ(data.null_fields, 0);
+  EXPECT_EQ(lines_of(data.training)[0],
+            R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],)"
+            R"("tools":[{"type":"function","function":{"name":"f"}}]})");
+  EXPECT_TRUE(prepare().reused) << "also read back: the column is part of the recipe";
+  EXPECT_EQ(read_manifest(data.folder)->recipe.at("messages_field"), "chat");
+  options_.hfdc_field_mapping = "{}";
+  EXPECT_FALSE(prepare().reused) << "another column of tools";
+}
+
+TEST_F(Prepare, BadChatsAreBadRows) {
+  std::string text;
+  for (int row = 0; row < 9; ++row)
+    text += R"({"chat": [{"role": "assistant", "content": "a"}]})"
+            "\n";
+  write("chats.jsonl", text + R"({"chat": [{"role": "user"}, 7]})"
+                              "\n");
+  options_ = {.hfdc_dataset_name = (folder_ / "chats.jsonl").string(),
+              .hfdc_dataset_config = "",
+              .hfdc_field_mapping = "{}",
+              .hfdc_messages_field = "chat",
+              .data_dir = (folder_ / "data").string()};
+  EXPECT_THAT(error(),
+              testing::AllOf(HasSubstr("message 1 is not an object"), HasSubstr("chats.jsonl, row 9")));
+  options_.skip_bad_rows = 1;
+  EXPECT_EQ(prepare().skipped_rows, 1);
+  options_.hfdc_messages_field = "chats";
+  EXPECT_THAT(error(), testing::AllOf(HasSubstr("no row has the column \"chats\""), HasSubstr("\"chat\"")));
+  std::vector<Problem> problems;
+  options_.hfdc_input_template = "{x}";
+  options_.validate(problems);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].where, "--hfdc_messages_field");
+}
+
 }  // namespace
 }  // namespace anneal

@@ -170,6 +170,18 @@ def test_samples_are_shown_as_tokens(tmp_path):
     pieces = [theirs.convert_ids_to_tokens(theirs(text)["input_ids"]) for text in ("one:", "two")]
     done = prepare(tmp_path, *flags)
     assert f"tokens: {' '.join(pieces[0])} [[{' '.join(pieces[1])}]]" in done.stdout
+    assert f"trained: {2 * len(pieces[1])} of {2 * (len(pieces[0]) + len(pieces[1]))} tokens" in done.stdout
+    assert "cut at max_seq_length 2048: 0 (0.0 %)" in done.stdout and "lengths: median" in done.stdout
+
+
+@needs_shared
+def test_what_a_limit_would_waste_stops(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"q": "one two three four", "a": "five six seven eight nine"}\n' * 9)
+    flags = ["--hfdc_dataset_name", "rows.jsonl", "--hfdc_input_template", "{q}:", "--hfdc_output_template", "{a}"]
+    flags += ["--data_dir", "data", "--hf_model_id", SHARED / "data/tokenizers/tiny-qwen-regex", "--no_add_eos"]
+    done = prepare(tmp_path, *flags, "--max_seq_length", 8, code=3)
+    assert "100.0 % of the samples are cut off" in done.stderr and "cut at max_seq_length 8: 8 (100.0 %)" in done.stdout
+    assert "warning: --max_seq_length: 100.0 %" in prepare(tmp_path, *flags, "--max_seq_length", 8, "--force").stderr
 
 
 def many_rows(path):

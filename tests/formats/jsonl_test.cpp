@@ -17,9 +17,9 @@ class Jsonl : public testing::Test {
 
   std::vector<std::pair<std::string, std::string>> read(const std::string& content, std::int64_t skip = 0) {
     write_file_atomically(path_, content);
-    TextPairReader reader(path_, skip);
+    DataRowReader reader(path_, skip);
     std::vector<std::pair<std::string, std::string>> pairs;
-    TextPair pair;
+    DataRow pair;
     while (reader.next(pair)) pairs.emplace_back(pair.input, pair.output);
     skipped_ = reader.bad_rows().skipped();
     return pairs;
@@ -101,7 +101,7 @@ TEST_F(Jsonl, TruncationIsAlwaysSeen) {
 // Oracle: CPython 3.11, json.dumps({"input": ..., "output": ...}, ensure_ascii=False).
 TEST_F(Jsonl, WritesAsPythonDoes) {
   std::string text;
-  append_text_pair(text, {"a\"\\\b\f\n\r\t\x01/\x7F", "\xC3\xA9\xE2\x80\xA8"});
+  append_text_pair(text, "a\"\\\b\f\n\r\t\x01/\x7F", "\xC3\xA9\xE2\x80\xA8");
   EXPECT_EQ(text,
             "{\"input\": \"a\\\"\\\\\\b\\f\\n\\r\\t\\u0001/\x7F\", \"output\": \"\xC3\xA9\xE2\x80\xA8\"}\n");
   EXPECT_EQ(read(text), (Pairs{{"a\"\\\b\f\n\r\t\x01/\x7F", "\xC3\xA9\xE2\x80\xA8"}}));
@@ -109,12 +109,37 @@ TEST_F(Jsonl, WritesAsPythonDoes) {
 
 TEST_F(Jsonl, AMissingFileIsNamed) {
   try {
-    TextPairReader reader("/nowhere/x.jsonl");
+    DataRowReader reader("/nowhere/x.jsonl");
     FAIL();
   } catch (const UserError& error) {
     EXPECT_EQ(error.code(), ExitCode::kData);
     EXPECT_NE(std::string(error.what()).find("/nowhere/x.jsonl"), std::string::npos);
   }
+}
+
+// Oracle: by hand; a pair stays a pair whatever other keys it has.
+TEST_F(Jsonl, ChatsAreGivenWhole) {
+  const std::string chat = R"({"tools": [], "messages": [{"role": "user", "content": null}]})";
+  write_file_atomically(path_, chat + "\r\n{\"messages\":1,\"input\":\"a\",\"output\":\"b\"}\n");
+  DataRowReader reader(path_);
+  DataRow row;
+  ASSERT_TRUE(reader.next(row));
+  EXPECT_EQ(row.chat, chat);
+  ASSERT_TRUE(reader.next(row));
+  EXPECT_EQ(row.chat, "");
+  EXPECT_EQ(row.output, "b");
+}
+
+TEST_F(Jsonl, BadChatsNameWhatIsWrong) {
+  const auto problem = [&](const std::string& messages) { return error("{\"messages\": " + messages + "}"); };
+  EXPECT_NE(problem("\"x\"").find("the value of \"messages\" is not an array"), std::string::npos);
+  EXPECT_NE(problem("[]").find("there are no messages"), std::string::npos);
+  EXPECT_NE(problem("[{\"role\":\"user\"}, 1]").find("message 1 is not an object"), std::string::npos);
+  EXPECT_NE(problem("[{\"role\": 1}]").find("message 0 has no text \"role\""), std::string::npos);
+  EXPECT_NE(problem("[{\"role\":\"user\"}], \"n\": 123456789012345678901234567890").find("64 bits"),
+            std::string::npos);
+  EXPECT_NE(error("{\"messages\": [{\"role\":\"user\"}], \"output\": \"x\"}").find("\"input\" is missing"),
+            std::string::npos);
 }
 
 }  // namespace

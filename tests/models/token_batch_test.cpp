@@ -48,6 +48,24 @@ TEST(TokenBatch, PromptLengthsAtTheirEnds) {
   EXPECT_EQ(trained_positions({{}, 0}), 0);
 }
 
+// Oracle: numbers by hand. Stretches at both ends of what is trained, next to each other, and within it.
+TEST(TokenBatch, StretchesThatAreNotTrained) {
+  const std::vector<std::int32_t> ids{10, 11, 12, 13, 14, 15, 16};
+  const auto targets = [&](std::int64_t prompt_length, const std::vector<std::int32_t>& untrained) {
+    const std::vector<SampleView> samples{{ids, prompt_length, untrained}};
+    const auto batch = make_token_batch(samples, at::kCPU);
+    EXPECT_EQ(trained_positions(samples[0]), batch.targets_M.numel());
+    auto rows = numbers(batch.trained_rows_M);
+    for (auto& row : rows) row = ids[row + 1];
+    EXPECT_EQ(rows, numbers(batch.targets_M));
+    return rows;
+  };
+  EXPECT_EQ(targets(2, {3, 5}), (Numbers{12, 15, 16}));
+  EXPECT_EQ(targets(0, {1, 2, 4, 6}), (Numbers{12, 13, 16}));
+  EXPECT_EQ(targets(1, {2, 3, 3, 5}), (Numbers{11, 15, 16}));
+  EXPECT_EQ(targets(1, {1, 7}), Numbers{});
+}
+
 const std::vector<std::size_t> kOrdinals{0, 1, 2};
 
 // Oracle: the keys of the uncut batch.

@@ -248,10 +248,10 @@ def _arguments(recipe: Recipe, output: str) -> TrainingArguments:
 
 def train(
     model: Path | str,
-    rows: Path | str | list[dict[str, str]],
+    rows: Path | str | list[dict[str, str]] | list[Example],
     recipe: Recipe,
     initial_adapter: Path | str | None = None,
-    eval_rows: Path | str | list[dict[str, str]] | None = None,
+    eval_rows: Path | str | list[dict[str, str]] | list[Example] | None = None,
     save: Path | str | None = None,
 ) -> Result:
     """Trains and returns the curves; the trained adapter (or model) is written to `save`."""
@@ -260,7 +260,11 @@ def train(
     hf_logging.disable_progress_bar()
     set_seed(recipe.seed)
     maker = ExampleMaker(model, recipe.max_seq_length)
-    load = lambda source: maker.examples(read_rows(source) if isinstance(source, (str, Path)) else source)  # noqa: E731
+
+    def load(source: Path | str | list[Any]) -> list[Example]:
+        rows = read_rows(source) if isinstance(source, (str, Path)) else source
+        return rows if rows and isinstance(rows[0], Example) else maker.examples(rows)
+
     network = load_base(model, recipe)
     if not recipe.full_ft:
         network = add_adapter(network, recipe, initial_adapter)

@@ -130,5 +130,36 @@ TEST(Tokenizer, RefusesInvalidUtf8) {
   }
 }
 
+struct Cut {
+  Ids ids;
+  std::vector<std::size_t> counts;
+  bool operator==(const Cut&) const = default;
+};
+
+Cut cut(const Tokenizer& tokenizer, std::string_view text, std::vector<std::size_t> cuts) {
+  const auto [ids, counts] = tokenizer.encode_cut(text, cuts);
+  return {ids, counts};
+}
+
+// Oracle: hand numbers. Where no token reaches over a cut, the ids are those of the whole.
+TEST(Tokenizer, CutsCountTheIdsBeforeThem) {
+  const auto tokenizer = load_tokenizer(with_specials(small_tokenizer()));
+  EXPECT_EQ(cut(tokenizer, "abcd", {}), (Cut{{5, 3}, {}}));
+  EXPECT_EQ(cut(tokenizer, "abcd", {0, 3, 4}), (Cut{{5, 3}, {0, 1, 2}}));
+  EXPECT_EQ(cut(tokenizer, "<s>ab<s>", {3, 5, 8}), (Cut{{8, 4, 8}, {1, 2, 3}}));
+  EXPECT_EQ(cut(tokenizer, "<s>ab<s>", {0, 1, 4, 6}), (Cut{{8, 0, 1, 8}, {0, 1, 2, 4}}));
+  EXPECT_EQ(cut(tokenizer, "", {0}), (Cut{{}, {0}}));
+}
+
+// Oracle: what stands before a cut is what the text up to it gives alone, and the rest continues it.
+TEST(Tokenizer, ATokenThatReachesOverACutIsTwo) {
+  const auto tokenizer = load_tokenizer(small_tokenizer());
+  EXPECT_EQ(cut(tokenizer, "abcd", {1}), (Cut{{0, 1, 2, 3}, {1}}));
+  EXPECT_EQ(cut(tokenizer, "abcd", {2}), (Cut{{4, 2, 3}, {1}}));
+  EXPECT_EQ(cut(tokenizer, "ababc", {1, 2, 4}), (Cut{{0, 1, 4, 2}, {1, 2, 3}}));
+  const auto prefixed = load_tokenizer(with_dummy_prefix(small_tokenizer()));
+  EXPECT_EQ(cut(prefixed, "aab", {2}), (Cut{{7, 0, 1}, {2}})) << "no space before what continues";
+}
+
 }  // namespace
 }  // namespace anneal
