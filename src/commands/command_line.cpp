@@ -72,6 +72,8 @@ int parse_and_run_in_engine(const char* command, Arguments arguments) {
 int run_train(const char* command, Arguments arguments) {
   return parse_and_run<TrainRequest>(
       command, arguments, [&](TrainRequest& request, const std::set<std::string>& given) {
+        request.model.fetch(request.dataset.offline,
+                            [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); });
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)
           return launch_ranks(command, arguments, request.launch,
                               std::chrono::seconds(request.dist.heartbeat_timeout));

@@ -29,6 +29,8 @@ void print_summary(const PreparedData& data) {
     fmt::print("warning: no validation rows, so nothing chooses the best checkpoint\n");
 }
 
+void print_notice(const std::string& line) { fmt::print(stderr, "{}\n", line); }
+
 struct Marks {
   std::string begin, end;
 };
@@ -63,7 +65,9 @@ void show_tokens(const ExampleView& example, const Tokenizer& tokenizer) {
 }
 
 void check_and_show(const std::filesystem::path& path, const PrepareOptions& options) {
-  const auto tokenizer = Tokenizer::load(options.hf_model_id);
+  const auto tokenizer =
+      Tokenizer::load(fetch_model({options.hf_model_id, options.hf_model_revision}, ModelPart::kTokenizer,
+                                  options.dataset.offline, print_notice));
   const TokenizerEncoder encoder(tokenizer, options.example);
   const auto examples = load_examples(path, encoder, options.example,
                                       {.threads = options.dataloader_num_workers,
@@ -78,14 +82,13 @@ void check_and_show(const std::filesystem::path& path, const PrepareOptions& opt
   for (std::int64_t index = 0; index < std::min(options.show, examples.size()); ++index)
     show_tokens(examples[index], tokenizer);
   require_sound_samples(examples, options.example, tokenizer.bos_id(), encoder.eos_id(), options.force,
-                        [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+                        print_notice);
 }
 
 }  // namespace
 
 int run_prepare(PrepareOptions& options, const std::set<std::string>&) {
-  const auto data = prepare_data(options.dataset, static_cast<std::uint64_t>(options.seed),
-                                 [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  const auto data = prepare_data(options.dataset, static_cast<std::uint64_t>(options.seed), print_notice);
   if (!data.foreign && options.dataset.describes_dataset) fmt::print("{}", describe(options.dataset));
   print_summary(data);
   if (!options.hf_model_id.empty())

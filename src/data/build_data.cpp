@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/file.h"
+#include "data/library_rows.h"
 #include "data/row_source.h"
 #include "data/split.h"
 #include "data/spool.h"
@@ -47,11 +48,11 @@ class RowRenderer {
   const std::map<std::string, std::int64_t>& dropped() const { return dropped_; }
   std::int64_t null_fields() const { return null_fields_; }
 
-  std::vector<std::string> unseen_columns() const {
-    std::vector<std::string> unseen;
+  std::vector<std::string> missing_columns() const {
+    std::vector<std::string> missing;
     for (std::size_t index = 0; index < wanted_.size(); ++index)
-      if (!columns_.was_seen(index)) unseen.push_back(wanted_[index]);
-    return unseen;
+      if (!columns_.was_found(index)) missing.push_back(wanted_[index]);
+    return missing;
   }
 
  private:
@@ -107,15 +108,13 @@ std::string quoted_list(const std::vector<std::string>& names) {
   return text;
 }
 
-std::int64_t render_file(const std::string& path, RowRenderer& renderer, BadRowBudget& bad_rows,
-                         Spool& spool) {
-  const auto rows = open_rows(path, renderer.columns());
+std::int64_t render_rows(RowSource& rows, RowRenderer& renderer, BadRowBudget& bad_rows, Spool& spool) {
   std::vector<Cell> cells;
   std::string line;
   std::int64_t count = 0;
   while (true) {
     try {
-      if (!rows->next(cells)) return count;
+      if (!rows.next(cells)) return count;
     } catch (const BadRow& row) {
       bad_rows.spend(row);
       continue;
@@ -130,8 +129,8 @@ void check_usable(const DatasetOptions& options, RowRenderer& renderer, std::int
   if (rows == 0)
     fail(ExitCode::kData, "the dataset holds no rows", options.hfdc_dataset_name,
          "name another dataset or split");
-  if (const auto unseen = renderer.unseen_columns(); !unseen.empty())
-    fail(ExitCode::kData, "the templates need the column " + quoted_list(unseen) + ", which no row has",
+  if (const auto missing = renderer.missing_columns(); !missing.empty())
+    fail(ExitCode::kData, "the templates need the column " + quoted_list(missing) + ", which no row has",
          options.hfdc_dataset_name,
          "the columns are " + quoted_list(renderer.columns().names()) +
              "; use them in --hfdc_input_template and --hfdc_output_template, or map them with "
@@ -152,8 +151,8 @@ DataFile write_part(const fs::path& path, const Spool& spool, std::span<const st
 
 }  // namespace
 
-void build_data(const DatasetOptions& options, std::uint64_t split_seed, const fs::path& target,
-                Manifest& manifest, const Log& log) {
+void build_data(const BuildInput& input, const fs::path& target, Manifest& manifest, const Log& log) {
+  const auto& options = input.options;
   std::vector<Problem> problems;
   auto format = row_format(options, problems);
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
@@ -163,14 +162,20 @@ void build_data(const DatasetOptions& options, std::uint64_t split_seed, const f
   BadRowBudget bad_rows(options.skip_bad_rows);
   Spool spool(target);
   std::int64_t rows = 0;
-  for (const auto& file : manifest.source) rows += render_file(file.path, renderer, bad_rows, spool);
+  if (input.source.by_library) {
+    rows = render_rows(*open_library_rows(*input.source.by_library, renderer.columns()), renderer, bad_rows,
+                       spool);
+  } else {
+    for (const auto& file : input.source.files)
+      rows += render_rows(*open_rows(file, renderer.columns(), target), renderer, bad_rows, spool);
+  }
   check_usable(options, renderer, rows, spool);
   spool.finish();
   for (const auto& row : bad_rows.first_skipped()) log("warning: skipped " + row);
 
   const auto counts =
       split_counts(spool.records(), options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
-  const auto order = split_order(spool.records(), split_seed);
+  const auto order = split_order(spool.records(), input.split_seed);
   const std::span all(order);
   manifest.test = write_part(target / kTestFile, spool, all.first(counts.test));
   manifest.validation =

@@ -106,10 +106,6 @@ struct TestRequest {
     checkpoint.validate(problems);
     generate.validate(problems);
     test.validate(problems);
-    if (!checkpoint.base_model.empty() && !is_folder(checkpoint.base_model))
-      problems.push_back(
-          {"\"" + checkpoint.base_model + "\" is not a folder, and this version does not download models",
-           "--base_model", "download the model and give the path of its folder"});
   }
 };
 

@@ -183,7 +183,7 @@ ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const
 // Each rank writes its part of the tensors, the root all else.
 SaveFormats save_formats(const TrainRequest& request, std::optional<LoraShape> shape, bool is_root,
                          const RunLog& log) {
-  const std::filesystem::path base = request.model.hf_model_id;
+  const auto base = request.model.folder();
   if (shape) {
     const auto write_state = [=, &request, &log](const RunState& state, const std::filesystem::path& to) {
       write_progress(state, to);
@@ -248,9 +248,7 @@ void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, b
   if (start.state) return;
   log.text("args", "```json\n" + start.record.options.dump(2) + "\n```");
   log.text("model_config",
-           "```json\n" +
-               read_file(std::filesystem::path(request.model.hf_model_id) / "config.json", ExitCode::kModel) +
-               "\n```");
+           "```json\n" + read_file(request.model.folder() / "config.json", ExitCode::kModel) + "\n```");
 }
 
 void say_what_is_trained(const TrainRequest& request, const RunDirectory& directory, const CausalLm& model,
@@ -282,7 +280,7 @@ PreparedData prepared_data(const TrainRequest& request, ProcessGroup& group, Run
 
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
   resolve(request.dataset, given);
-  const std::filesystem::path folder = request.model.hf_model_id;
+  const auto folder = request.model.folder();
   const auto config = read_model_config(folder);
   const auto notice = fit_to_model(request.example, config, given);
   const auto tokenizer = Tokenizer::load(folder);
