@@ -36,8 +36,6 @@ struct CheckpointOptions {
   void validate(std::vector<Problem>& problems) const {
     if (base_model.empty())
       problems.push_back({"is needed", "--base_model", "name the folder or the id of the base model"});
-    else
-      check_model_name(base_model, "--base_model", problems);
     check_revision(base_model_revision, "--base_model_revision", problems);
   }
 

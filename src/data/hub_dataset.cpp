@@ -46,16 +46,10 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 
 std::string script_of(const std::string& id) { return id.substr(id.find('/') + 1) + ".py"; }
 
-// The README.md alone: it says which other files are wanted.
-fs::path download_card(const HubRepository& repository, const std::vector<std::string>& names,
-                       const HubLog& log) {
-  if (!has(names, "README.md")) return {};
-  return download_from_hub(repository, {{"README.md"}, {}, {}}, log) / "README.md";
-}
-
 SourceFiles downloaded_source(const HubRepository& repository, const DatasetPlace& place, const HubLog& log) {
+  // The card says which other files are wanted.
+  const auto card = download_one_file(repository, "README.md").value_or(fs::path());
   const auto names = list_hub_files(repository);
-  const auto card = download_card(repository, names, log);
   const auto layout = [&] {
     try {
       return layout_of(card, names, place);

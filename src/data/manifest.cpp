@@ -26,17 +26,20 @@ bool is_as_measured(const std::filesystem::path& path, const DataFile& expected)
 Json recipe_of(const DatasetOptions& options, std::uint64_t seed) {
   std::vector<Problem> ignored;  // validate() has reported them
   const auto format = row_format(options, ignored);
-  return {{"dataset_name", std::filesystem::path(options.hfdc_dataset_name).lexically_normal().string()},
-          {"dataset_config", options.hfdc_dataset_config},
-          {"split", options.hfdc_split},
-          {"train_ratio", options.hfdc_train_split_ratio},
-          {"val_test_ratio", options.hfdc_val_test_split_ratio},
-          {"split_seed", options.split_seed_or(seed)},
-          {"input_template", options.hfdc_input_template},
-          {"output_template", options.hfdc_output_template},
-          {"template_escapes", options.template_escapes},
-          {"field_mapping", format.columns},
-          {"keep_empty_output", options.keep_empty_output}};
+  Json recipe = {
+      {"dataset_name", std::filesystem::path(options.hfdc_dataset_name).lexically_normal().string()},
+      {"dataset_config", options.hfdc_dataset_config},
+      {"split", options.hfdc_split},
+      {"train_ratio", options.hfdc_train_split_ratio},
+      {"val_test_ratio", options.hfdc_val_test_split_ratio},
+      {"split_seed", options.split_seed_or(seed)},
+      {"input_template", options.hfdc_input_template},
+      {"output_template", options.hfdc_output_template},
+      {"template_escapes", options.template_escapes},
+      {"field_mapping", format.columns},
+      {"keep_empty_output", options.keep_empty_output}};
+  if (options.hfdc_revision != "main") recipe["revision"] = options.hfdc_revision;
+  return recipe;
 }
 
 DataFile measure(const std::filesystem::path& path, std::int64_t rows) {
@@ -48,7 +51,11 @@ std::string Manifest::recipe_sha256() const { return sha256_hex(recipe.dump()); 
 
 std::string Manifest::spec_sha256() const {
   std::string text = std::to_string(kVersion) + "\n" + recipe.dump() + "\n";
-  for (const auto& file : source) text += std::to_string(file.bytes) + " " + file.sha256 + "\n";
+  for (const auto& file : source) {
+    text += std::to_string(file.bytes) + " " + file.sha256;
+    if (!file.delimiter.empty()) text += " " + Json(file.delimiter).dump();
+    text += "\n";
+  }
   return sha256_hex(text);
 }
 
@@ -65,8 +72,10 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& folder) {
          {"dataset_name", "dataset_config", "split", "train_ratio", "val_test_ratio", "split_seed",
           "input_template", "output_template", "template_escapes", "field_mapping", "keep_empty_output"})
       manifest.recipe[key] = json.at(key);
+    if (json.contains("revision")) manifest.recipe["revision"] = json["revision"];
     for (const auto& file : json.at("source"))
-      manifest.source.push_back({file.at("path"), file.at("size").get<std::uint64_t>(), file.at("sha256")});
+      manifest.source.push_back({file.at("path"), file.at("size").get<std::uint64_t>(), file.at("sha256"),
+                                 file.value("delimiter", "")});
     const auto& files = json.at("files");
     manifest.training = data_file_of(files.at(kTrainingFile));
     manifest.validation = data_file_of(files.at(kValidationFile));
@@ -89,8 +98,10 @@ void write_manifest(const std::filesystem::path& folder, const Manifest& manifes
   json["version"] = kVersion;
   json["spec_sha256"] = manifest.spec_sha256();
   json["source"] = Json::array();
-  for (const auto& file : manifest.source)
+  for (const auto& file : manifest.source) {
     json["source"].push_back({{"path", file.path}, {"size", file.bytes}, {"sha256", file.sha256}});
+    if (!file.delimiter.empty()) json["source"].back()["delimiter"] = file.delimiter;
+  }
   json["files"] = {{kTrainingFile, json_of(manifest.training)},
                    {kValidationFile, json_of(manifest.validation)},
                    {kTestFile, json_of(manifest.test)}};

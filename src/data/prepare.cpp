@@ -178,7 +178,9 @@ std::vector<SourceFile> hash_sources(const SourceFiles& found) {
   std::vector<SourceFile> sources;
   for (const auto& source : found.files) {
     const auto file = measure(source.path, 0);
-    sources.push_back({source.path.string(), file.bytes, file.sha256});
+    const bool is_odd = source.kind == FileKind::kCsv && source.delimiter != row_file(source.path).delimiter;
+    sources.push_back(
+        {source.path.string(), file.bytes, file.sha256, is_odd ? std::string(1, source.delimiter) : ""});
   }
   return sources;
 }
@@ -203,6 +205,19 @@ std::optional<PreparedData> reuse_or_build(const BuildInput& input, const fs::pa
   if (state == FolderState::kOther && !replaceable()) return std::nullopt;
   if (state == FolderState::kDamaged) log("warning: " + folder.string() + " is damaged and is built again");
   return build(input, folder, manifest, log);
+}
+
+// Data that lies where the Python program of old would have put it.
+std::optional<PreparedData> reuse_other_spelling(const DatasetOptions& options, const Manifest& manifest,
+                                                 const Log& log) {
+  if (!options.data_dir.empty() || options.force_data) return std::nullopt;
+  const auto ratios = std::pair(options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
+  const auto folder =
+      default_data_folder(options.hfdc_dataset_name, options.hfdc_dataset_config, ratios.first, ratios.second)
+          .replace_filename(whole_percent_folder_name(ratios.first, ratios.second));
+  if (inspect(folder, manifest.spec_sha256()) != FolderState::kReady) return std::nullopt;
+  log("note: taking the data in " + folder.string());
+  return reuse(folder, *read_manifest(folder), options);
 }
 
 fs::path chosen_folder(const DatasetOptions& options) {
@@ -234,6 +249,7 @@ PreparedData prepare_data(const DatasetOptions& options, std::uint64_t seed, con
   Manifest manifest;
   manifest.recipe = recipe_of(options, seed);
   manifest.source = hash_sources(found);
+  if (auto data = reuse_other_spelling(options, manifest, log)) return *data;
   const BuildInput input{options, options.split_seed_or(seed), found};
   if (auto data = reuse_or_build(input, folder, manifest, log)) return *data;
   const fs::path other = folder.string() + "+" + manifest.spec_sha256().substr(0, 8);

@@ -17,7 +17,7 @@ namespace anneal {
 enum class CellKind { kMissing, kNull, kText, kOther };
 
 struct Cell {
-  std::string text;  // empty where missing or null; see docs/data.md for values that are no text
+  std::string text;  // empty where missing or null; see docs/datasets.md for values that are no text
   CellKind kind = CellKind::kMissing;
 };
 

@@ -29,8 +29,8 @@ struct SourceFiles {
 };
 
 // A file, or the files of a pattern such as data/*.jsonl, have the one split "train". In a folder README.md
-// or the names tell splits apart (docs/data.md). A repository is taken from the Hub's cache where the files
-// of the split are there, else downloaded. Throws UserError.
+// or the names tell splits apart (docs/datasets.md). A repository is taken from the Hub's cache where the
+// files of the split are there, else downloaded. Throws UserError.
 SourceFiles find_source_files(const DatasetPlace& place, const std::function<void(const std::string&)>& log);
 
 }  // namespace anneal

@@ -85,6 +85,8 @@ ClientAnswer run_client(std::vector<std::string> arguments) {
   return answer;
 }
 
+constexpr auto kFileMissing = {"File not found in", "EntryNotFound"};
+
 bool has_any(const std::string& text, std::initializer_list<const char*> words) {
   for (const char* word : words)
     if (text.find(word) != text.npos) return true;
@@ -110,7 +112,7 @@ std::string last_line(std::string text) {
   if (has_any(text, {"Revision not found", "RevisionNotFound"}))
     fail(ExitCode::kUsage, "the " + what + " has no revision " + repository.revision, where,
          "name a branch, a tag or a commit");
-  if (has_any(text, {"File not found in", "EntryNotFound"}))
+  if (has_any(text, kFileMissing))
     fail(ExitCode::kUsage, "the " + what + " has no such file: " + last_line(text), where,
          "give the same command again: the repository may just have changed");
   if (has_any(text, {"' not found", "RepositoryNotFound"}))
@@ -129,6 +131,11 @@ std::string last_line(std::string text) {
        "give the same command again: what has arrived is kept");
 }
 
+fs::path snapshot_after_download(const HubRepository& repository) {
+  if (const auto snapshot = cached_snapshot(repository)) return *snapshot;
+  fail_client(repository, "it says that it has downloaded, but nothing is in " + hub_cache().string());
+}
+
 // The client takes several names for patterns.
 std::string escaped_name(const std::string& name) {
   std::string text;
@@ -139,6 +146,14 @@ std::string escaped_name(const std::string& name) {
 
 }  // namespace
 
+std::optional<fs::path> download_one_file(const HubRepository& repository, const std::string& name) {
+  const auto answer = run_client({"download", repository.id, name, "--repo-type", repository.kind_name(),
+                                  "--revision", repository.revision});
+  if (answer.status != 0 && has_any(answer.text, kFileMissing)) return std::nullopt;
+  if (answer.status != 0) fail_client(repository, answer.text);
+  return snapshot_after_download(repository) / name;
+}
+
 std::vector<std::string> list_hub_files(const HubRepository& repository) {
   const auto answer =
       run_client({std::string(repository.kind_name()) + "s", "info", repository.id, "--revision",
@@ -147,8 +162,8 @@ std::vector<std::string> list_hub_files(const HubRepository& repository) {
   std::vector<std::string> names;
   const auto start = std::min(answer.text.find('{'), answer.text.size());
   try {
-    for (const auto& file : Json::parse(answer.text.substr(start)).at("siblings"))
-      names.push_back(file.at("rfilename"));
+    const auto described = Json::parse(answer.text.substr(start));
+    for (const auto& file : described.at("siblings")) names.push_back(file.at("rfilename"));
   } catch (const Json::exception&) {
     fail_client(repository, "the list of files is not as expected");
   }
@@ -167,10 +182,7 @@ fs::path download_from_hub(const HubRepository& repository, const HubSelection& 
     arguments.push_back(selection.names.size() > 1 ? escaped_name(name) : name);
   const auto answer = run_client(arguments);
   if (answer.status != 0) fail_client(repository, answer.text);
-  const auto snapshot = cached_snapshot(repository);
-  if (!snapshot)
-    fail_client(repository, "it says that it has downloaded, but nothing is in " + hub_cache().string());
-  return *snapshot;
+  return snapshot_after_download(repository);
 }
 
 void upload_to_hub(const fs::path& folder, const std::string& repository) {

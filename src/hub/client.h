@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,14 @@ namespace anneal {
 
 using HubLog = std::function<void(const std::string&)>;
 
-// The names of all files of the repository. Here and below the client reads HF_ENDPOINT and HF_TOKEN itself.
-// Throws UserError: kUsage for a repository that is missing, gated or not to be asked for offline, and where
-// `hf` is not installed; kDistributed where the Hub does not answer; kResources where the disk is full.
+// Downloads one file, and returns where it lies; nothing where the repository has no such file. Here and
+// below the client reads HF_ENDPOINT and HF_TOKEN itself. Throws UserError: kUsage for a repository or
+// revision that is missing, for a gated one, and where `hf` is not installed; kDistributed where the Hub does
+// not answer; kResources where the disk is full.
+std::optional<std::filesystem::path> download_one_file(const HubRepository& repository,
+                                                       const std::string& name);
+
+// The names of all files of the repository.
 std::vector<std::string> list_hub_files(const HubRepository& repository);
 
 struct HubSelection {

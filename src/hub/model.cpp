@@ -33,6 +33,11 @@ bool is_there(const fs::path& folder, ModelPart part) {
   return has(folder, "config.json") && has(folder, "tokenizer.json") && has_all_weights(folder);
 }
 
+Problem no_such_model(const std::string& path_or_id, const std::string& where) {
+  return {"\"" + path_or_id + "\" is neither a folder nor the id of a model on the hub", where,
+          "give the path of a folder, or an id such as Qwen/Qwen3-0.6B"};
+}
+
 // Weights in other formats, and copies of them in folders, are not read.
 HubSelection files_of(ModelPart part) {
   HubSelection files{{}, {"*.json", "*.jinja", "merges.txt", "tokenizer.model"}, {"*/*"}};
@@ -56,14 +61,13 @@ fs::path find_model(const ModelName& model, ModelPart part) {
 
 void check_model_name(const std::string& path_or_id, const std::string& flag,
                       std::vector<Problem>& problems) {
-  if (is_folder(path_or_id) || is_hub_id(path_or_id)) return;
-  problems.push_back({"\"" + path_or_id + "\" is neither a folder nor the id of a model on the hub", flag,
-                      "give the path of a folder, or an id such as Qwen/Qwen3-0.6B"});
+  if (!is_folder(path_or_id) && !is_hub_id(path_or_id)) problems.push_back(no_such_model(path_or_id, flag));
 }
 
 fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, const HubLog& log) {
   if (auto folder = find_model(model, part); !folder.empty()) return folder;
   const auto& id = model.path_or_id;
+  if (!is_hub_id(id)) throw UserError(ExitCode::kUsage, no_such_model(id, "model"));
   if (is_offline || is_hub_offline())
     fail(ExitCode::kUsage,
          "\"" + id + "\" is no folder here, not whole in the hub's cache, and the network is off",

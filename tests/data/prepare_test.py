@@ -124,6 +124,20 @@ def test_samples_are_shown_as_tokens(tmp_path):
     assert f"tokens: {' '.join(pieces[0])} [[{' '.join(pieces[1])}]]" in done.stdout
 
 
+def test_the_older_spelling_of_a_folder_is_found(tmp_path):
+    """Oracle: spec section 2.5: whole percentages, and only where the content is what is asked for."""
+    (tmp_path / "rows.jsonl").write_text('{"q": "one", "a": "two"}\n' * 100)
+    flags = ["--hfdc_dataset_name", "rows.jsonl", "--hfdc_input_template", "{q}", "--hfdc_output_template", "{a}"]
+    flags += ["--hfdc_train_split_ratio", 0.95]
+    prepare(tmp_path, *flags)
+    parent = tmp_path / "datasets/rows.jsonl/default"
+    older = parent / "train=95%-val=2%-test=3%"
+    (parent / "train=95%-val=2.5%-test=2.5%").rename(older)
+    assert f"ready: {older.relative_to(tmp_path)}" in prepare(tmp_path, *flags).stdout
+    assert "built: " in prepare(tmp_path, *flags, "--seed", 2).stdout
+    assert sorted(path.name for path in parent.iterdir() if path.is_dir()) == [older.name, "train=95%-val=2.5%-test=2.5%"]
+
+
 def many_rows(path):
     path.write_text("".join(json.dumps({"q": f"q{row}" * 20, "a": f"a{row}" * 20}) + "\n" for row in range(200000)))
     return ["--hfdc_dataset_name", path.name, "--hfdc_input_template", "{q}", "--hfdc_output_template", "{a}",

@@ -268,6 +268,23 @@ def test_subsets_of_a_card(tmp_path, monkeypatch, config):
         assert prepare_columns(tmp_path, "source", ["q", "a"], *flags) == expected_columns(rows, ["q", "a"])
 
 
+def test_a_delimiter_of_the_card_is_part_of_the_recipe(tmp_path):
+    make_folder(tmp_path / "source", ["README.md"])
+    (tmp_path / "source/x.csv").write_text("q;a,a\n1;2,3\n")
+    flags = ["--hfdc_dataset_name", "source", "--hfdc_input_template", "x", "--hfdc_output_template", "{c}", "--data_dir", "data"]
+    for separator, column, value in ((";", "a,a", "2,3"), (",", "a", "3")):
+        (tmp_path / "source/README.md").write_text(f"---\nconfigs:\n- config_name: a\n  data_files: x.csv\n  sep: '{separator}'\n---\n")
+        done = prepare(tmp_path, *flags, "--hfdc_field_mapping", json.dumps({"c": column}))
+        folder = tmp_path / done.stdout.split("built: ")[1].split("\n")[0]
+        assert json.loads((folder / "training.jsonl").read_text())["output"] == value
+    same = ["--hfdc_field_mapping", '{"c": "a"}', "--force_data"]
+    (tmp_path / "source/x.csv").write_text("q,a\n1;a,2\n")
+    prepare(tmp_path, *flags, *same)
+    (tmp_path / "source/README.md").write_text("---\nconfigs:\n- config_name: a\n  data_files: x.csv\n  sep: ';'\n---\n")
+    done = prepare(tmp_path, *flags, *same[:2], code=3)
+    assert "holds other data" in done.stderr and "the row has 2 fields, the header 1" in done.stderr
+
+
 def test_saved_datasets(tmp_path):
     datasets = pytest.importorskip("datasets")
     rows = [{"q": f"q{row}", "a": [row, {"x": "y"}["x"]] and str(row)} for row in range(50)]
