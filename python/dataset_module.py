@@ -7,22 +7,26 @@ from typing import Optional
 @dataclass
 class HFDatasetConfig:
     # begin: made by tools/make_docs from the options of `anneal train`
-    # A local .jsonl, .json or .csv file, a folder of such files, or the id of a dataset on the Hugging Face hub. Another
-    # name than the default resets hfdc_dataset_config and hfdc_field_mapping to empty, unless they are given too.
+    # A .jsonl, .json, .csv, .tsv or .txt file (also .gz or .zst), a .parquet or .arrow file, a folder or a pattern of such
+    # files, or the id of a dataset on the Hugging Face hub. Another name than the default resets hfdc_dataset_config and
+    # hfdc_field_mapping to empty, unless they are given too.
     dataset_name: str
     # The subset of the dataset; empty: its default one.
     dataset_config: Optional[str] = None
     # The split to read. Slices such as train[:10%] are not supported.
     split: str = "train"
+    # Branch, tag or commit of a dataset on the hub.
+    revision: str = "main"
     # Share of the rows for training; 1 leaves nothing for validation and test.
     train_split_ratio: float = 0.9
     # Share of the other rows that goes to test.
     val_test_split_ratio: float = 0.5
-    # The prompt, with {column} placeholders; {{ and }} are braces.
+    # The prompt, with {column} placeholders, {column.key.0} for a value inside; {{ and }} are braces.
     input_template: str = "### Instruction:\n{instruction}\n### Input:\n{input}\n"
     # The text to learn, in the same form.
     output_template: str = "### Response:\n{output}"
-    # JSON object from placeholder to column; a placeholder that is not in it is the column of that name.
+    # JSON object from placeholder to column, or column.key.0 for a value inside; a placeholder that is not in it is the
+    # column of that name.
     field_mapping: Optional[dict[str, str]] = None
     # Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.
     num_proc: int = 8

@@ -56,7 +56,8 @@ std::vector<RowFile> saved_files(const fs::path& folder) {
            "load it, call flatten_indices() and save it again");
   std::vector<RowFile> files;
   for (const auto& file : state["_data_files"]) {
-    const auto name = file.is_object() ? file.value("filename", "") : "";
+    const bool is_named = file.is_object() && file.contains("filename") && file["filename"].is_string();
+    const auto name = is_named ? file["filename"].get<std::string>() : "";
     if (name.empty() || name.find('/') != name.npos)
       refuse("names a file outside of its folder", "save the dataset again");
     files.push_back({folder / name, FileKind::kArrow});

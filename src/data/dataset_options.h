@@ -50,7 +50,6 @@ struct DatasetOptions {
         "they are given too.");
     field("hfdc_dataset_config", c.hfdc_dataset_config, "The subset of the dataset; empty: its default one.");
     field("hfdc_split", c.hfdc_split, "The split to read. Slices such as train[:10%] are not supported.");
-    field("hfdc_revision", c.hfdc_revision, "Branch, tag or commit of a dataset on the hub.");
     field("hfdc_train_split_ratio", c.hfdc_train_split_ratio,
           "Share of the rows for training; 1 leaves nothing for validation and test.",
           FieldTraits{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
@@ -67,6 +66,7 @@ struct DatasetOptions {
     field("hfdc_num_proc", c.hfdc_num_proc,
           "Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.",
           FieldTraits{.minimum = 1});
+    field("hfdc_revision", c.hfdc_revision, "Branch, tag or commit of a dataset on the hub.");
     field("data_dir", c.data_dir,
           "The folder of training.jsonl, validation.jsonl and test.jsonl. Files that lie there are used; "
           "default: a "

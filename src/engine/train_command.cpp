@@ -189,7 +189,8 @@ SaveFormats save_formats(const TrainRequest& request, std::optional<LoraShape> s
       write_progress(state, to);
       if (!is_root) return;
       log.sync();
-      write_peft_adapter(state.weights.values, *shape, request.model.hf_model_id, to);
+      write_peft_adapter(state.weights.values, *shape, request.model.hf_model_id, to,
+                         request.model.revision_of_id());
       write_origin(state, to);
     };
     const auto write_checkpoint = [=](const RunState& state, const std::filesystem::path& to) {

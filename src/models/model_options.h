@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/fields.h"
+#include "base/file.h"
 #include "hub/model.h"
 
 namespace anneal {
@@ -48,6 +49,11 @@ struct ModelOptions {
   // Downloads what is missing of the model. Throws UserError.
   void fetch(bool is_offline, const HubLog& log) const {
     fetch_model({hf_model_id, hf_model_revision}, ModelPart::kWhole, is_offline, log);
+  }
+
+  // Which revision of the id it is, where it is an id and not of the branch that everyone takes; else empty.
+  std::string revision_of_id() const {
+    return is_folder(hf_model_id) || hf_model_revision == "main" ? "" : hf_model_revision;
   }
 
   // Where it lies, once it is fetched.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -218,6 +219,11 @@ def test_a_revision_of_a_model(machine: Machine, model: Path):
     machine.hub.repositories["org/model"] = {"config.json": b"{}"}
     write_rows(machine.folder / "scored.jsonl", [{"input": "a", "output": "b"}])
     machine.run("score", "--hf_model_id", "org/model", "--hf_model_revision", "v1", "--data", "scored.jsonl")
+    machine.run("train", "--hf_model_id", "org/model", "--hf_model_revision", "v1", "--offline", *train_flags(machine))
+    (adapter,) = (machine.folder / "results/org-model").glob("checkpoint-*/adapter_config.json")
+    assert json.loads(adapter.read_text())["revision"] == "v1", "PEFT loads the base model of this revision"
+    flags = ["--base_model", "org/model", "--base_model_revision", "v1", "--no_bertscore", "--max_samples", 1, "--max_tokens", 2]
+    machine.run("test", *flags, "--offline")
     done = machine.run("score", "--hf_model_id", "org/model", "--data", "scored.jsonl", code=4)
     assert_refused(done, 4, "lacks config.json, tokenizer.json or its weights", "pickled")
 
@@ -255,6 +261,23 @@ def test_a_token_opens_what_is_gated(machine: Machine):
     machine.prepare("org/gated", HF_TOKEN=TOKEN)
     assert machine.prepared() == expected(ROWS)
     machine.prepare("org/gated", HF_HUB_OFFLINE="1")
+
+
+def test_progress_on_a_terminal(machine: Machine):
+    machine.hub.repositories["datasets/org/set"] = {"train.jsonl": lines(ROWS), "train_2.jsonl": lines(ROWS)}
+    ours, theirs = pty.openpty()
+    command = [BUILD / "anneal", "prepare", "--hfdc_dataset_name", "org/set", *TEMPLATES]
+    process = subprocess.Popen(command, cwd=machine.folder, stdout=subprocess.DEVNULL, stderr=theirs, env=machine.environment)
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    except OSError:  # how a terminal ends whose program has ended
+        pass
+    os.close(ours)
+    assert process.wait() == 0 and b"hub: downloading the dataset org/set" in shown and b"100%|" in shown
+    assert shown.rstrip().endswith(b"\r\x1b[K"), "the bar is wiped"
 
 
 def test_names_that_are_neither(machine: Machine):
