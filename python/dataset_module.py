@@ -15,8 +15,6 @@ class HFDatasetConfig:
     dataset_config: Optional[str] = None
     # The split to read. Slices such as train[:10%] are not supported.
     split: str = "train"
-    # Branch, tag or commit of a dataset on the hub.
-    revision: str = "main"
     # Share of the rows for training; 1 leaves nothing for validation and test.
     train_split_ratio: float = 0.9
     # Share of the other rows that goes to test.
@@ -30,4 +28,6 @@ class HFDatasetConfig:
     field_mapping: Optional[dict[str, str]] = None
     # Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.
     num_proc: int = 8
+    # Branch, tag or commit of a dataset on the hub.
+    revision: str = "main"
     # end: made by tools/make_docs

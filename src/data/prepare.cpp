@@ -12,8 +12,10 @@
 #include "data/data_folder.h"
 #include "data/folder_lock.h"
 #include "data/manifest.h"
+#include "data/path_pattern.h"
 #include "data/source_files.h"
 #include "formats/jsonl.h"
+#include "hub/repository.h"
 
 namespace anneal {
 namespace {
@@ -95,9 +97,11 @@ PreparedData use_foreign(const fs::path& folder, const DatasetOptions& options, 
   return data;
 }
 
-bool is_local(const std::string& dataset) {
+bool is_here(const DatasetOptions& options) {
+  const auto& name = options.hfdc_dataset_name;
   std::error_code error;
-  return fs::exists(dataset, error);
+  return fs::exists(name, error) || has_wildcard(name) ||
+         (is_hub_id(name) && cached_snapshot({RepositoryKind::kDataset, name, options.hfdc_revision}));
 }
 
 // What --data_dir holds, where it is to be taken without looking at a source.
@@ -107,8 +111,7 @@ std::optional<PreparedData> use_data_dir(const fs::path& folder, const DatasetOp
   if (options.force_data || !fs::exists(folder / kTrainingFile, error)) return std::nullopt;
   const auto manifest = read_manifest(folder);
   if (!manifest) return use_foreign(folder, options, log);
-  const bool source_is_elsewhere =
-      !is_local(options.hfdc_dataset_name) && manifest->recipe == recipe_of(options, seed);
+  const bool source_is_elsewhere = !is_here(options) && manifest->recipe == recipe_of(options, seed);
   if (options.describes_dataset && !source_is_elsewhere) return std::nullopt;
   if (source_is_elsewhere)
     log("note: the source of " + folder.string() + " is not here, so it is not compared");

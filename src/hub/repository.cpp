@@ -13,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kCommitDigits = 40;
+constexpr std::size_t kMaximumId = 96;
 
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);
@@ -49,6 +50,7 @@ bool is_hub_id(std::string_view text) {
              return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
            });
   };
+  if (text.size() > kMaximumId || text.find("--") != text.npos || text.find("..") != text.npos) return false;
   const auto slash = text.find('/');
   if (slash == text.npos) return is_name(text);
   return is_name(text.substr(0, slash)) && is_name(text.substr(slash + 1));

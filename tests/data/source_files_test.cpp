@@ -37,7 +37,7 @@ class SourceFilesTest : public Scratch {
   }
 };
 
-// Oracle of the folders here: `datasets`, with which sources_test.py compares such folders.
+// Oracle of the folders here: `datasets`, with which dataset_folders_test.py compares such folders.
 TEST_F(SourceFilesTest, AFolderIsReadByName) {
   write("b.jsonl", "");
   write("sub/a.jsonl.gz", "");

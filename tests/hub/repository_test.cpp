@@ -10,8 +10,11 @@ namespace {
 // Oracle: huggingface_hub's validate_repo_id, by hand.
 TEST(HubRepository, IdsHaveAShape) {
   for (const char* id : {"Qwen/Qwen3-8B", "squad", "a/b.c_d"}) EXPECT_TRUE(is_hub_id(id)) << id;
-  for (const char* path : {"", "/", "a/b/c", "../a", "./a", "/a", "a/", "~/a", "a b/c", "-a/b", "a/.."})
+  for (const char* path :
+       {"", "/", "a/b/c", "../a", "./a", "/a", "a/", "~/a", "a b/c", "-a/b", "a/..", "a--b/c", "a/b..c"})
     EXPECT_FALSE(is_hub_id(path)) << path;
+  EXPECT_TRUE(is_hub_id(std::string(96, 'a')));
+  EXPECT_FALSE(is_hub_id(std::string(97, 'a')));
 }
 
 // Oracle: huggingface_hub's constants.py, by hand.

@@ -10,7 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import ipc, parquet
 
 from support.program import BUILD, SHARED
 
@@ -69,3 +71,36 @@ def load(tmp_path, monkeypatch, *arguments, **options):
 
 def files_of(folder):
     return [(folder / name).read_bytes() for name in FILES]
+
+
+def all_columns(names):
+    """A template that shows every column, and the mapping and columns that go with it."""
+    columns = {f"c{number}": name for number, name in enumerate(names)}
+    return "|".join(f"{{{placeholder}}}" for placeholder in columns), columns
+
+
+def prepare_columns(folder, source, names, *flags, **options):
+    template, columns = all_columns(names)
+    prepare(folder, "--hfdc_dataset_name", source, "--hfdc_input_template", template, "--hfdc_output_template", template,
+            "--hfdc_field_mapping", json.dumps(columns), "--data_dir", "data", "--keep_empty_output", "--force_data", *flags,
+            **options)  # fmt: skip
+    return files_of(folder / "data")
+
+
+def expected_columns(rows, names):
+    template, columns = all_columns(names)
+    rows = [row for row in rows if any(rendered(row[name]) for name in names) or len(names) > 1]
+    return expected_files(rows, template, template, columns)
+
+
+def written(table, path, kind):
+    """`table` in pieces of one and two rows."""
+    if kind == "parquet":
+        parquet.write_table(table, path, row_group_size=2)
+        return path
+    make = ipc.new_file if kind == "file" else ipc.new_stream
+    options = ipc.IpcWriteOptions(compression="zstd" if kind == "file" else None)
+    with make(path, table.schema, options=options) as writer:
+        for batch in table.slice(0, 1).to_batches() + table.slice(1).to_batches():
+            writer.write_batch(batch)
+    return path
