@@ -10,7 +10,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pyarrow
 import pytest
 from pyarrow import ipc, parquet
 
