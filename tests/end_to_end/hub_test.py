@@ -6,6 +6,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow
@@ -261,6 +262,41 @@ def test_a_token_opens_what_is_gated(machine: Machine):
     machine.prepare("org/gated", HF_TOKEN=TOKEN)
     assert machine.prepared() == expected(ROWS)
     machine.prepare("org/gated", HF_HUB_OFFLINE="1")
+
+
+def runs(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # what has ended, but has no parent to say so, has none
+    except OSError:
+        return False
+
+
+def test_two_processes_download_at_once(machine: Machine, model: Path):
+    machine.hub.may_answer.clear()
+    command = [BUILD / "anneal", "tokenize", "--hf_model_id", "org/model"]
+    both = [subprocess.Popen(command, cwd=machine.folder, stdin=subprocess.DEVNULL, env=machine.environment) for _ in range(2)]
+    machine.hub.may_answer.set()
+    assert [process.wait() for process in both] == [0, 0]
+
+
+def test_the_client_ends_with_the_program(machine: Machine, model: Path):
+    machine.hub.may_answer.clear()
+    process = subprocess.Popen([BUILD / "anneal", "tokenize", "--hf_model_id", "org/model"], cwd=machine.folder,
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=machine.environment)  # fmt: skip
+
+    def clients() -> list[int]:
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        return [int(pid) for pid in listed.read_text().split()]
+
+    while not clients():
+        assert process.poll() is None
+    (client,) = clients()
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while runs(client):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_progress_on_a_terminal(machine: Machine):

@@ -19,6 +19,8 @@ class Hub:
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.branches: dict[tuple[str, str], dict[str, bytes]] = {}  # (name, revision) -> files, beside the branch main
         self.gated: set[str] = set()
+        self.may_answer = threading.Event()  # a test may hold the answers back
+        self.may_answer.set()
         self.large_files: dict[str, bytes] = {}  # by SHA-256
         self.asked: list[str] = []
         self.endpoint = ""
@@ -131,6 +133,7 @@ def running_hub():
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             token = self.headers.get("Authorization") or ""
+            hub.may_answer.wait()
             status, answer = hub.answer(self.command, self.path.split("?")[0], body, token)
             plain = isinstance(answer, (File, Refusal))
             content = answer.content if plain else json.dumps(answer).encode()
@@ -153,5 +156,6 @@ def running_hub():
     try:
         yield hub
     finally:
+        hub.may_answer.set()
         server.shutdown()
         server.server_close()
