@@ -9,6 +9,7 @@
 #include "commands/prepare_command.h"
 #include "commands/rank_launcher.h"
 #include "commands/tokenize_command.h"
+#include "data/source_files.h"
 #include "engine/convert_request.h"
 #include "engine/doctor_request.h"
 #include "engine/test_request.h"
@@ -72,6 +73,8 @@ int parse_and_run_in_engine(const char* command, Arguments arguments) {
 int run_train(const char* command, Arguments arguments) {
   return parse_and_run<TrainRequest>(
       command, arguments, [&](TrainRequest& request, const std::set<std::string>& given) {
+        // What is wrong with the data should not wait for a download.
+        if (request.dataset.data_dir.empty()) check_dataset_name(request.dataset.hfdc_dataset_name);
         request.model.fetch(request.dataset.offline,
                             [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); });
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)

@@ -65,6 +65,14 @@ SourceFiles files_of_folder(const DatasetPlace& place) {
 
 }  // namespace
 
+void check_dataset_name(const std::string& name) {
+  std::error_code error;
+  if (fs::exists(name, error) || has_wildcard(name)) return;
+  if (row_file(name).kind == FileKind::kNone && is_hub_id(name)) return;
+  fail(ExitCode::kUsage, "there is no such file or folder", name,
+       "check the path of " + std::string(kNameFlag));
+}
+
 SourceFiles find_source_files(const DatasetPlace& place, const std::function<void(const std::string&)>& log) {
   std::error_code error;
   const auto status = fs::status(place.name, error);
@@ -78,9 +86,7 @@ SourceFiles find_source_files(const DatasetPlace& place, const std::function<voi
     return {{std::move(file)}, {}, {}};
   }
   if (has_wildcard(place.name)) return files_of_pattern(place);
-  if (row_file(place.name).kind != FileKind::kNone || !is_hub_id(place.name))
-    fail(ExitCode::kUsage, "there is no such file or folder", place.name,
-         "check the path of " + std::string(kNameFlag));
+  check_dataset_name(place.name);
   return hub_dataset(place, log);
 }
 

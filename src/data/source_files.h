@@ -28,6 +28,9 @@ struct SourceFiles {
   std::vector<std::string> notices;
 };
 
+// Throws UserError(kUsage) where the name can stand for nothing: a path that is not there, and no id.
+void check_dataset_name(const std::string& name);
+
 // A file, or the files of a pattern such as data/*.jsonl, have the one split "train". In a folder README.md
 // or the names tell splits apart (docs/datasets.md). A repository is taken from the Hub's cache where the
 // files of the split are there, else downloaded. Throws UserError.

@@ -320,4 +320,6 @@ def test_names_that_are_neither(machine: Machine):
     assert_refused(machine.run("train", "--hf_model_id", "a/b/c", code=2), 2, "neither a folder nor the id")
     assert_refused(machine.run("score", "--hf_model_id", "../x", "--data", "x", code=2), 2, "neither a folder nor the id")
     assert_refused(machine.prepare("a/b/c", code=2), 2, "no such file or folder")
+    missing = ["--hf_model_id", "org/model", "--hfdc_dataset_name", "missing.jsonl", *TEMPLATES]
+    assert_refused(machine.run("train", *missing, code=2), 2, "missing.jsonl", "no such file or folder")
     assert machine.hub.asked == []
