@@ -7,8 +7,9 @@ from typing import Optional
 @dataclass
 class HFDatasetConfig:
     # begin: made by tools/make_docs from the options of `anneal train`
-    # A local .jsonl, .json or .csv file, a folder of such files, or the id of a dataset on the Hugging Face hub. Another
-    # name than the default resets hfdc_dataset_config and hfdc_field_mapping to empty, unless they are given too.
+    # A .jsonl, .json, .csv, .tsv or .txt file (also .gz or .zst), a .parquet or .arrow file, a folder or a pattern of such
+    # files, or the id of a dataset on the Hugging Face hub. Another name than the default resets hfdc_dataset_config and
+    # hfdc_field_mapping to empty, unless they are given too.
     dataset_name: str
     # The subset of the dataset; empty: its default one.
     dataset_config: Optional[str] = None
@@ -18,11 +19,12 @@ class HFDatasetConfig:
     train_split_ratio: float = 0.9
     # Share of the other rows that goes to test.
     val_test_split_ratio: float = 0.5
-    # The prompt, with {column} placeholders; {{ and }} are braces.
+    # The prompt, with {column} placeholders, {column.key.0} for a value inside; {{ and }} are braces.
     input_template: str = "### Instruction:\n{instruction}\n### Input:\n{input}\n"
     # The text to learn, in the same form.
     output_template: str = "### Response:\n{output}"
-    # JSON object from placeholder to column; a placeholder that is not in it is the column of that name.
+    # JSON object from placeholder to column, or column.key.0 for a value inside; a placeholder that is not in it is the
+    # column of that name.
     field_mapping: Optional[dict[str, str]] = None
     # Takes the rows as chats, in the place of the templates: the column that holds the list of messages, [{"role",
     # "content"}] or ShareGPT's [{"from", "value"}]. Chats are written as the model's own chat template says, and the
@@ -31,4 +33,6 @@ class HFDatasetConfig:
     messages_field: str = ""
     # Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.
     num_proc: int = 8
+    # Branch, tag or commit of a dataset on the hub.
+    revision: str = "main"
     # end: made by tools/make_docs

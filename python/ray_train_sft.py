@@ -22,8 +22,11 @@ class Config:
             field_mapping={"instruction": "instruction", "input": "input", "output": "output"},
         )
     )
-    # The model: a folder with config.json, safetensors weights and tokenizer.json.
+    # The model: a folder with config.json, safetensors weights and tokenizer.json, or the id of a model on the Hugging Face
+    # hub.
     hf_model_id: str = "Qwen/Qwen3-8B"
+    # Branch, tag or commit of a model on the hub.
+    hf_model_revision: str = "main"
     # What frozen weights are held in; auto: as stored, float16 becoming float32. With --full_ft, what the trained weights
     # are saved in.
     base_dtype: str = "auto"
@@ -66,7 +69,7 @@ class Config:
     skip_bad_rows: int = 0
     # Keep rows whose output columns are all empty.
     keep_empty_output: bool = False
-    # Never use the network.
+    # Never use the network; HF_HUB_OFFLINE=1 says the same.
     offline: bool = False
     # Tokens of prompt, output and end of sequence together. The default clamps to the model's limit; a larger explicit value
     # is an error.
@@ -149,7 +152,7 @@ class Config:
     max_failures: int = 2
     # A run lives in <results_dir>/<run_name>.
     results_dir: str = "results"
-    # Default: the model folder's name.
+    # Default: the name of the model's folder, or its id.
     run_name: Optional[str] = None
     # Where a run of this name lies there already, take <run_name>-2.
     new_run: bool = False

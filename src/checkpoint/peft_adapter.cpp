@@ -101,7 +101,8 @@ LoraShape as_peft_reads_it(LoraShape shape, const std::vector<NamedValue>& adapt
 }  // namespace
 
 void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape& shape,
-                        const std::string& base_model, const std::filesystem::path& folder) {
+                        const std::string& base_model, const std::filesystem::path& folder,
+                        const std::string& base_revision) {
   std::vector<NamedTensor> tensors;
   for (const auto& [name, value, part] : adapter) tensors.push_back(checked_view(name, value));
   const auto weights = folder / "adapter_model.safetensors";
@@ -129,7 +130,7 @@ void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape&
       {"peft_type", "LORA"},
       {"r", shape.rank},
       {"rank_pattern", json_of(shape.rank_pattern)},
-      {"revision", nullptr},
+      {"revision", base_revision.empty() ? OrderedJson() : OrderedJson(base_revision)},
       {"target_modules", target_modules(shape)},
       {"task_type", "CAUSAL_LM"},
       {"use_dora", shape.use_dora},

@@ -12,7 +12,8 @@ namespace anneal {
 // UserError(kNumerical) where a value is not finite, UserError(kResources) where the disk holds something
 // else.
 void write_peft_adapter(const std::vector<NamedValue>& adapter, const LoraShape& shape,
-                        const std::string& base_model, const std::filesystem::path& folder);
+                        const std::string& base_model, const std::filesystem::path& folder,
+                        const std::string& base_revision = "");
 
 // What adapter_config.json says.
 struct PeftConfig {

@@ -14,6 +14,7 @@
 #include "commands/rank_launcher.h"
 #include "commands/report_command.h"
 #include "commands/tokenize_command.h"
+#include "data/source_files.h"
 #include "engine/convert_request.h"
 #include "engine/doctor_request.h"
 #include "engine/test_request.h"
@@ -119,7 +120,11 @@ int parse_and_run_here(const char* command, Arguments arguments) {
 int run_train(const char* command, Arguments arguments) {
   return parse_and_run<TrainRequest>(
       arguments, [&](CommandOptions<TrainRequest>& options, const std::set<std::string>& given) {
-        const auto& request = options.own;
+        auto& request = options.own;
+        // What is wrong with the data should not wait for a download.
+        if (request.dataset.data_dir.empty()) check_dataset_name(request.dataset.hfdc_dataset_name);
+        Console aside(stderr);
+        request.model.fetch(request.dataset.offline, [&](const std::string& line) { aside.say(line); });
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)
           return launch_ranks(command, arguments, request.launch,
                               std::chrono::seconds(request.dist.heartbeat_timeout));

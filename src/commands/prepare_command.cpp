@@ -78,16 +78,18 @@ void show_tokens(const ExampleView& example, const Tokenizer& tokenizer) {
 }
 
 void check_and_show(const std::filesystem::path& path, const PrepareOptions& options, Console& console) {
-  const auto tokenizer = Tokenizer::load(options.hf_model_id);
+  const auto say = [&](const std::string& line) { console.say(line); };
+  const auto model = fetch_model({options.hf_model_id, options.hf_model_revision}, ModelPart::kTokenizer,
+                                 options.dataset.offline, say);
+  const auto tokenizer = Tokenizer::load(model);
   const TokenizerEncoder encoder(tokenizer, options.example);
-  ChatRenderer chats(options.hf_model_id, tokenizer.added_tokens());
+  ChatRenderer chats(model, tokenizer.added_tokens());
   const auto examples = load_examples(path, encoder, options.example,
                                       {.threads = options.dataloader_num_workers,
                                        .first_rows = std::max(options.show, kCheckedRows),
                                        .skip_bad_rows = options.dataset.skip_bad_rows,
-                                        .chats = &chats,
-                                        .progress = tokenizing_progress(console, path)});
-  const auto say = [&](const std::string& line) { console.say(line); };
+                                       .chats = &chats,
+                                       .progress = tokenizing_progress(console, path)});
   if (options.example.add_eos)
     say(fmt::format("end of sequence: {} ({})", *encoder.eos_id(), tokenizer.piece(*encoder.eos_id())));
   say(fmt::format("samples of the first {} rows: {}", examples.counts().rows, examples.size()));

@@ -7,6 +7,7 @@
 
 #include "data/dataset_options.h"
 #include "data/example_options.h"
+#include "hub/model.h"
 
 namespace anneal {
 
@@ -15,6 +16,7 @@ struct PrepareOptions {
   ExampleOptions example;
   std::int64_t seed = 16257;
   std::string hf_model_id;
+  std::string hf_model_revision = "main";
   std::int64_t dataloader_num_workers = 4;
   std::int64_t show = 0;
   bool force = false;
@@ -25,8 +27,10 @@ struct PrepareOptions {
     field("seed", c.seed, "Seed of the split, unless split_seed is given.",
           FieldTraits{.heading = "Preparation"});
     field("hf_model_id", c.hf_model_id,
-          "Folder of a model. With it the samples are shown as tokens, and checked for what would spoil a "
+          "Folder or id of a model. With it the samples are shown as tokens, and checked for what would "
+          "spoil a "
           "training.");
+    field("hf_model_revision", c.hf_model_revision, "Branch, tag or commit of a model on the hub.");
     field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize; 0: none.",
           FieldTraits{.minimum = 0});
     field("show", c.show, "How many training samples to print.", FieldTraits{.minimum = 0});
@@ -36,6 +40,8 @@ struct PrepareOptions {
   void complete(const std::set<std::string>& given, std::vector<Problem>& problems) {
     resolve(dataset, given);
     dataset.validate(problems);
+    if (!hf_model_id.empty()) check_model_name(hf_model_id, "--hf_model_id", problems);
+    check_revision(hf_model_revision, "--hf_model_revision", problems);
   }
 };
 

@@ -27,7 +27,9 @@ std::string text_of_line(const std::string& line, std::size_t number, bool json_
 }  // namespace
 
 int run_tokenize(TokenizeOptions& options, const std::set<std::string>&) {
-  const Tokenizer tokenizer = Tokenizer::load(options.hf_model_id);
+  const Tokenizer tokenizer = Tokenizer::load(fetch_model(
+      {options.hf_model_id, options.hf_model_revision}, ModelPart::kTokenizer,
+      /*is_offline=*/false, [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }));
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
     const std::string text = text_of_line(line, number, options.json_lines);

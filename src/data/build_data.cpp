@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/file.h"
+#include "data/library_rows.h"
 #include "data/row_renderer.h"
 #include "data/split.h"
 #include "data/spool.h"
@@ -23,22 +24,21 @@ std::string quoted_list(const std::vector<std::string>& names) {
   return text;
 }
 
-std::int64_t render_file(const std::string& path, RowRenderer& renderer, BadRowBudget& bad_rows,
-                         Spool& spool) {
-  const auto rows = open_rows(path, renderer.columns());
+std::int64_t render_rows(RowSource& rows, const std::string& place, RowRenderer& renderer,
+                         BadRowBudget& bad_rows, Spool& spool) {
   std::vector<Cell> cells;
   std::string line;
   std::int64_t count = 0;
   while (true) {
     try {
-      if (!rows->next(cells)) return count;
+      if (!rows.next(cells)) return count;
     } catch (const BadRow& row) {
       bad_rows.spend(row);
       continue;
     }
     ++count;
     try {
-      if (renderer.render(cells, path + ", row " + std::to_string(count - 1), line)) spool.append(line);
+      if (renderer.render(cells, place + ", row " + std::to_string(count - 1), line)) spool.append(line);
     } catch (const BadRow& row) {
       bad_rows.spend(row);
     }
@@ -80,8 +80,8 @@ DataFile write_part(const fs::path& path, const Spool& spool, std::span<const st
 
 }  // namespace
 
-void build_data(const DatasetOptions& options, std::uint64_t split_seed, const fs::path& target,
-                Manifest& manifest, const Log& log) {
+void build_data(const BuildInput& input, const fs::path& target, Manifest& manifest, const Log& log) {
+  const auto& options = input.options;
   std::vector<Problem> problems;
   auto format = row_format(options, problems);
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
@@ -92,14 +92,21 @@ void build_data(const DatasetOptions& options, std::uint64_t split_seed, const f
   BadRowBudget bad_rows(options.skip_bad_rows);
   Spool spool(target);
   std::int64_t rows = 0;
-  for (const auto& file : manifest.source) rows += render_file(file.path, renderer, bad_rows, spool);
+  if (input.source.by_library) {
+    rows = render_rows(*open_library_rows(*input.source.by_library, renderer.columns()),
+                       options.hfdc_dataset_name, renderer, bad_rows, spool);
+  } else {
+    for (const auto& file : input.source.files)
+      rows += render_rows(*open_rows(file, renderer.columns(), target), file.path.string(), renderer,
+                          bad_rows, spool);
+  }
   check_usable(options, renderer, rows, spool);
   spool.finish();
   for (const auto& row : bad_rows.first_skipped()) log("warning: skipped " + row);
 
   const auto counts =
       split_counts(spool.records(), options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
-  const auto order = split_order(spool.records(), split_seed);
+  const auto order = split_order(spool.records(), input.split_seed);
   const std::span all(order);
   manifest.test = write_part(target / kTestFile, spool, all.first(counts.test));
   manifest.validation =

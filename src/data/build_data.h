@@ -6,12 +6,19 @@
 
 #include "data/manifest.h"
 #include "data/prepare.h"
+#include "data/source_files.h"
 
 namespace anneal {
 
+struct BuildInput {
+  const DatasetOptions& options;
+  std::uint64_t split_seed;
+  const SourceFiles& source;
+};
+
 // Fills the folder `target`, which holds nothing yet, with the three files and then the manifest. `manifest`
 // has recipe and source; the rest is completed.
-void build_data(const DatasetOptions& options, std::uint64_t split_seed, const std::filesystem::path& target,
-                Manifest& manifest, const Log& log);
+void build_data(const BuildInput& input, const std::filesystem::path& target, Manifest& manifest,
+                const Log& log);
 
 }  // namespace anneal

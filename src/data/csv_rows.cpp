@@ -1,9 +1,9 @@
-// Rows from CSV: RFC 4180 with a header row; quoted fields may hold line ends.
+// Rows from CSV: RFC 4180 with a header row and any delimiter; quoted fields may hold line ends.
 #include <algorithm>
 
-#include "base/file.h"
 #include "data/row_source.h"
 #include "formats/lines.h"
+#include "formats/text_file.h"
 #include "formats/utf8.h"
 
 namespace anneal {
@@ -11,8 +11,13 @@ namespace {
 
 class CsvRows : public RowSource {
  public:
-  CsvRows(const std::filesystem::path& path, ColumnPicker& columns)
-      : file_(path, ExitCode::kData), text_(file_.text()), name_(path.string()), wanted_(columns.wanted()) {
+  CsvRows(const RowFile& file, ColumnPicker& columns, const std::filesystem::path& scratch)
+      : file_(file.path, scratch),
+        text_(file_.text()),
+        delimiter_(file.delimiter),
+        field_ends_{file.delimiter, '\r', '\n'},
+        name_(file.path.string()),
+        wanted_(columns.wanted()) {
     if (text_.starts_with(kByteOrderMark)) position_ = kByteOrderMark.size();
     if (!read_record())
       fail(ExitCode::kData, "the file has no header row", name_, "write the column names in line 1");
@@ -22,7 +27,7 @@ class CsvRows : public RowSource {
     if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
       fail(ExitCode::kData, "the column \"" + *twice + "\" stands twice in the header", name_ + ":1",
            "rename one of the two");
-    for (const auto& field : fields_) cell_of_field_.push_back(columns.index_of(field));
+    for (const auto& field : fields_) cell_of_field_.push_back(cell_of(columns, field));
   }
 
   bool next(std::vector<Cell>& cells) override {
@@ -33,7 +38,7 @@ class CsvRows : public RowSource {
           "the row has " + std::to_string(fields_.size()) + " fields, the header " +
               std::to_string(cell_of_field_.size()),
           place_of(name_, record_line_, record_start_),
-          "quote fields that hold commas or line ends, or allow some bad rows with --skip_bad_rows N");
+          "quote fields that hold the delimiter or line ends, or allow some bad rows with --skip_bad_rows N");
     cells.assign(wanted_, Cell{});
     for (std::size_t field = 0; field < fields_.size(); ++field) {
       if (cell_of_field_[field] < 0) continue;
@@ -45,6 +50,16 @@ class CsvRows : public RowSource {
   }
 
  private:
+  // A field is a text, with nothing inside: a use by a path does not apply.
+  static int cell_of(ColumnPicker& columns, const std::string& field) {
+    for (const auto& use : columns.uses_of(field)) {
+      if (!use.path.empty()) continue;
+      columns.mark_found(use.index);
+      return use.index;
+    }
+    return -1;
+  }
+
   // Fills fields_. False at the end. Lines with nothing in them are no records.
   bool read_record() {
     while (position_ < text_.size() && (text_[position_] == '\n' || text_[position_] == '\r'))
@@ -58,18 +73,18 @@ class CsvRows : public RowSource {
     return true;
   }
 
-  // True where a comma, so another field, follows.
+  // True where the delimiter, so another field, follows.
   bool read_field() {
     auto& field = fields_.emplace_back();
     if (position_ < text_.size() && text_[position_] == '"') {
       read_quoted(field);
     } else {
-      const auto end = std::min(text_.find_first_of(",\r\n", position_), text_.size());
+      const auto end = std::min(text_.find_first_of(field_ends_, position_), text_.size());
       field = text_.substr(position_, end - position_);
       position_ = end;
     }
     if (position_ >= text_.size()) return false;
-    if (text_[position_] == ',') {
+    if (text_[position_] == delimiter_) {
       ++position_;
       return true;
     }
@@ -93,8 +108,7 @@ class CsvRows : public RowSource {
       field += '"';
       ++position_;
     }
-    if (position_ < text_.size() &&
-        std::string_view(",\r\n").find(text_[position_]) == std::string_view::npos)
+    if (position_ < text_.size() && field_ends_.find(text_[position_]) == field_ends_.npos)
       fail(ExitCode::kData, "text follows the closing quotation mark of a field",
            place_of(name_, line_, position_), "inside a quoted field write a quotation mark twice");
   }
@@ -117,8 +131,10 @@ class CsvRows : public RowSource {
                  "save the file as UTF-8, or allow some bad rows with --skip_bad_rows N");
   }
 
-  MappedFile file_;
+  TextFile file_;
   std::string_view text_;
+  char delimiter_;
+  std::string field_ends_;
   std::string name_;
   std::size_t wanted_;
   std::vector<int> cell_of_field_;  // of each field of a row; -1: not asked for
@@ -131,8 +147,9 @@ class CsvRows : public RowSource {
 
 }  // namespace
 
-std::unique_ptr<RowSource> open_csv_rows(const std::filesystem::path& path, ColumnPicker& columns) {
-  return std::make_unique<CsvRows>(path, columns);
+std::unique_ptr<RowSource> open_csv_rows(const RowFile& file, ColumnPicker& columns,
+                                         const std::filesystem::path& scratch) {
+  return std::make_unique<CsvRows>(file, columns, scratch);
 }
 
 }  // namespace anneal

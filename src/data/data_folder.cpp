@@ -47,6 +47,12 @@ std::string split_folder_name(double train_ratio, double test_share) {
          "-test=" + percent(held_out * test_share);
 }
 
+std::string whole_percent_folder_name(double train_ratio, double test_share) {
+  const int train = static_cast<int>(train_ratio * 100);
+  const int validation = static_cast<int>((100 - train) * (1 - test_share));
+  return fmt::format("train={}%-val={}%-test={}%", train, validation, 100 - train - validation);
+}
+
 std::filesystem::path default_data_folder(const std::string& dataset, const std::string& config,
                                           double train_ratio, double test_share) {
   return std::filesystem::path("datasets") / sanitized_component(dataset, '_', "--hfdc_dataset_name") /

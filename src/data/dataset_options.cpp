@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "data/data_folder.h"
 #include "formats/utf8.h"
+#include "hub/repository.h"
 
 namespace anneal {
 namespace {
@@ -104,6 +105,7 @@ void DatasetOptions::validate(std::vector<Problem>& problems) const {
   check_text(hfdc_dataset_name, "--hfdc_dataset_name", problems);
   check_text(hfdc_dataset_config, "--hfdc_dataset_config", problems);
   check_text(hfdc_split, "--hfdc_split", problems);
+  check_revision(hfdc_revision, "--hfdc_revision", problems);
   check_text(hfdc_input_template, "--hfdc_input_template", problems);
   check_text(hfdc_output_template, "--hfdc_output_template", problems);
   check_text(data_dir, "--data_dir", problems);

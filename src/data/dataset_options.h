@@ -21,6 +21,7 @@ struct DatasetOptions {
   std::string hfdc_dataset_name = kDefaultDataset;
   std::string hfdc_dataset_config = kDefaultDatasetConfig;
   std::string hfdc_split = "train";
+  std::string hfdc_revision = "main";
   double hfdc_train_split_ratio = 0.9;
   double hfdc_val_test_split_ratio = 0.5;
   std::string hfdc_input_template = "### Instruction:\n{instruction}\n### Input:\n{input}\n";
@@ -41,12 +42,13 @@ struct DatasetOptions {
   bool describes_dataset = true;
 
   static void fields(auto& c, auto field) {
-    field("hfdc_dataset_name", c.hfdc_dataset_name,
-          "A local .jsonl, .json or .csv file, a folder of such files, or the id of a dataset on the Hugging "
-          "Face "
-          "hub. Another name than the default resets hfdc_dataset_config and hfdc_field_mapping to empty, "
-          "unless "
-          "they are given too.");
+    field(
+        "hfdc_dataset_name", c.hfdc_dataset_name,
+        "A .jsonl, .json, .csv, .tsv or .txt file (also .gz or .zst), a .parquet or .arrow file, a folder or "
+        "a pattern of such files, or the id of a dataset on the Hugging Face hub. Another name than the "
+        "default resets hfdc_dataset_config and hfdc_field_mapping to empty, "
+        "unless "
+        "they are given too.");
     field("hfdc_dataset_config", c.hfdc_dataset_config, "The subset of the dataset; empty: its default one.");
     field("hfdc_split", c.hfdc_split, "The split to read. Slices such as train[:10%] are not supported.");
     field("hfdc_train_split_ratio", c.hfdc_train_split_ratio,
@@ -55,12 +57,12 @@ struct DatasetOptions {
     field("hfdc_val_test_split_ratio", c.hfdc_val_test_split_ratio,
           "Share of the other rows that goes to test.", FieldTraits{.minimum = 0, .maximum = 1});
     field("hfdc_input_template", c.hfdc_input_template,
-          "The prompt, with {column} placeholders; {{ and }} are braces.");
+          "The prompt, with {column} placeholders, {column.key.0} for a value inside; {{ and }} are braces.");
     field("hfdc_output_template", c.hfdc_output_template, "The text to learn, in the same form.");
-    field(
-        "hfdc_field_mapping", c.hfdc_field_mapping,
-        "JSON object from placeholder to column; a placeholder that is not in it is the column of that name.",
-        FieldTraits{.json_text = true});
+    field("hfdc_field_mapping", c.hfdc_field_mapping,
+          "JSON object from placeholder to column, or column.key.0 for a value inside; a placeholder that is "
+          "not in it is the column of that name.",
+          FieldTraits{.json_text = true});
     field(
         "hfdc_messages_field", c.hfdc_messages_field,
         "Takes the rows as chats, in the place of the templates: the column that holds the list of messages, "
@@ -72,6 +74,7 @@ struct DatasetOptions {
     field("hfdc_num_proc", c.hfdc_num_proc,
           "Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.",
           FieldTraits{.minimum = 1});
+    field("hfdc_revision", c.hfdc_revision, "Branch, tag or commit of a dataset on the hub.");
     field("data_dir", c.data_dir,
           "The folder of training.jsonl, validation.jsonl and test.jsonl. Files that lie there are used; "
           "default: a "
@@ -86,7 +89,7 @@ struct DatasetOptions {
     field("skip_bad_rows", c.skip_bad_rows, "How many rows that cannot be read may be left out.",
           FieldTraits{.minimum = 0});
     field("keep_empty_output", c.keep_empty_output, "Keep rows whose output columns are all empty.");
-    field("offline", c.offline, "Never use the network.");
+    field("offline", c.offline, "Never use the network; HF_HUB_OFFLINE=1 says the same.");
   }
 
   // Collects every mistake that can be seen without the data.

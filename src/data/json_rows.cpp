@@ -1,11 +1,13 @@
 // Rows from JSON: an object a line, or one array of objects that is cut into its elements without parsing it
 // whole.
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
-#include "base/file.h"
 #include "data/row_source.h"
 #include "formats/json_object.h"
 #include "formats/lines.h"
+#include "formats/text_file.h"
 
 namespace anneal {
 namespace {
@@ -13,9 +15,31 @@ namespace {
 constexpr const char* kRemedy = "correct the row, or allow some bad ones with --skip_bad_rows N";
 constexpr const char* kSpaces = " \t\r\n";
 
+// What lies at a path of keys and list positions; nothing where the path leads nowhere, null where it passes
+// a null.
+std::optional<simdjson::dom::element> value_at(simdjson::dom::element value,
+                                               const std::vector<std::string>& path) {
+  for (const auto& step : path) {
+    if (value.is_null()) return value;
+    std::size_t position = 0;
+    const char* const end = step.data() + step.size();
+    const bool is_number = std::from_chars(step.data(), end, position).ptr == end && !step.empty();
+    simdjson::dom::array list;
+    simdjson::dom::object object;
+    auto error = simdjson::NO_SUCH_FIELD;
+    if (is_number && value.get(list) == simdjson::SUCCESS)
+      error = list.at(position).get(value);
+    else if (value.get(object) == simdjson::SUCCESS)
+      error = object.at_key(step).get(value);
+    if (error != simdjson::SUCCESS) return std::nullopt;
+  }
+  return value;
+}
+
 class JsonRow {
  public:
-  JsonRow(std::string file, ColumnPicker& columns) : file_(std::move(file)), columns_(columns) {}
+  JsonRow(std::string file, ColumnPicker& columns)
+      : file_(std::move(file)), columns_(columns), path_lengths_(columns.wanted()) {}
 
   void parse(const Line& line, std::vector<Cell>& cells) {
     cells.resize(columns_.wanted());
@@ -23,22 +47,34 @@ class JsonRow {
       cell.text.clear();
       cell.kind = CellKind::kMissing;
     }
+    std::fill(path_lengths_.begin(), path_lengths_.end(), kNoPath);
     try {
-      for (const auto field : parser_.parse(line.text, line.readable_after)) {
-        const int index = columns_.index_of(field.key);
-        if (index < 0) continue;
-        if (cells[index].kind != CellKind::kMissing)
-          throw JsonDefect{0, "the key \"" + std::string(field.key) + "\" stands twice"};
-        fill(cells[index], field.value);
-      }
+      for (const auto field : parser_.parse(line.text, line.readable_after))
+        for (const auto& use : columns_.uses_of(field.key)) take(cells[use.index], use, field);
     } catch (const JsonDefect& defect) {
       throw BadRow(defect.reason, place(line, defect.offset), kRemedy);
     }
   }
 
  private:
+  static constexpr std::size_t kNoPath = -1;
+
+  // The shorter the path, the longer the column's own name: that one counts.
+  void take(Cell& cell, const ColumnUse& use, const simdjson::dom::key_value_pair& field) {
+    auto& length = path_lengths_[use.index];
+    if (use.path.size() == length)
+      throw JsonDefect{0, "the key \"" + std::string(field.key) + "\" stands twice"};
+    if (use.path.size() > length) return;
+    const auto value = value_at(field.value, use.path);
+    if (!value) return;
+    length = use.path.size();
+    columns_.mark_found(use.index);
+    fill(cell, *value);
+  }
+
   static void fill(Cell& cell, simdjson::dom::element value) {
     std::string_view text;
+    cell.text.clear();
     if (value.is_null()) {
       cell.kind = CellKind::kNull;
     } else if (value.get_string().get(text) == simdjson::SUCCESS) {
@@ -59,12 +95,13 @@ class JsonRow {
 
   std::string file_;
   ColumnPicker& columns_;
+  std::vector<std::size_t> path_lengths_;  // of the uses that filled the cells
   JsonObjectParser parser_;
 };
 
 class JsonLineRows : public RowSource {
  public:
-  JsonLineRows(std::shared_ptr<MappedFile> file, const std::string& name, ColumnPicker& columns)
+  JsonLineRows(std::shared_ptr<TextFile> file, const std::string& name, ColumnPicker& columns)
       : file_(std::move(file)), lines_(file_->text()), row_(name, columns) {}
 
   bool next(std::vector<Cell>& cells) override {
@@ -77,7 +114,7 @@ class JsonLineRows : public RowSource {
   }
 
  private:
-  std::shared_ptr<MappedFile> file_;
+  std::shared_ptr<TextFile> file_;
   LineCursor lines_;
   JsonRow row_;
 };
@@ -85,7 +122,7 @@ class JsonLineRows : public RowSource {
 class JsonArrayRows : public RowSource {
  public:
   // `start` is the offset of the opening bracket.
-  JsonArrayRows(std::shared_ptr<MappedFile> file, const std::string& name, std::size_t start,
+  JsonArrayRows(std::shared_ptr<TextFile> file, const std::string& name, std::size_t start,
                 ColumnPicker& columns)
       : file_(std::move(file)), text_(file_->text()), name_(name), row_(name, columns) {
     advance_to(start + 1);
@@ -155,7 +192,7 @@ class JsonArrayRows : public RowSource {
     refuse("the array is not closed: the file may be cut off");
   }
 
-  std::shared_ptr<MappedFile> file_;
+  std::shared_ptr<TextFile> file_;
   std::string_view text_;
   std::string name_;
   JsonRow row_;
@@ -167,14 +204,16 @@ class JsonArrayRows : public RowSource {
 
 }  // namespace
 
-std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& path, ColumnPicker& columns) {
-  auto file = std::make_shared<MappedFile>(path, ExitCode::kData);
+std::unique_ptr<RowSource> open_json_rows(const RowFile& source, ColumnPicker& columns,
+                                          const std::filesystem::path& scratch) {
+  auto file = std::make_shared<TextFile>(source.path, scratch);
+  const auto name = source.path.string();
   const auto text = file->text();
   const auto start =
       text.find_first_not_of(kSpaces, text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0);
-  if (path.extension() != ".jsonl" && start != text.npos && text[start] == '[')
-    return std::make_unique<JsonArrayRows>(std::move(file), path.string(), start, columns);
-  return std::make_unique<JsonLineRows>(std::move(file), path.string(), columns);
+  if (source.kind == FileKind::kJson && start != text.npos && text[start] == '[')
+    return std::make_unique<JsonArrayRows>(std::move(file), name, start, columns);
+  return std::make_unique<JsonLineRows>(std::move(file), name, columns);
 }
 
 }  // namespace anneal

@@ -40,6 +40,7 @@ Json recipe_of(const DatasetOptions& options, std::uint64_t seed) {
       {"field_mapping", format.columns},
       {"keep_empty_output", options.keep_empty_output}};
   if (format.chat) recipe[kMessagesField] = format.chat->messages;
+  if (options.hfdc_revision != "main") recipe["revision"] = options.hfdc_revision;
   return recipe;
 }
 
@@ -52,7 +53,11 @@ std::string Manifest::recipe_sha256() const { return sha256_hex(recipe.dump()); 
 
 std::string Manifest::spec_sha256() const {
   std::string text = std::to_string(kVersion) + "\n" + recipe.dump() + "\n";
-  for (const auto& file : source) text += std::to_string(file.bytes) + " " + file.sha256 + "\n";
+  for (const auto& file : source) {
+    text += std::to_string(file.bytes) + " " + file.sha256;
+    if (!file.delimiter.empty()) text += " " + Json(file.delimiter).dump();
+    text += "\n";
+  }
   return sha256_hex(text);
 }
 
@@ -69,9 +74,11 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& folder) {
          {"dataset_name", "dataset_config", "split", "train_ratio", "val_test_ratio", "split_seed",
           "input_template", "output_template", "template_escapes", "field_mapping", "keep_empty_output"})
       manifest.recipe[key] = json.at(key);
-    if (json.contains(kMessagesField)) manifest.recipe[kMessagesField] = json.at(kMessagesField);
+    for (const char* key : {kMessagesField, "revision"})
+      if (json.contains(key)) manifest.recipe[key] = json.at(key);
     for (const auto& file : json.at("source"))
-      manifest.source.push_back({file.at("path"), file.at("size").get<std::uint64_t>(), file.at("sha256")});
+      manifest.source.push_back({file.at("path"), file.at("size").get<std::uint64_t>(), file.at("sha256"),
+                                 file.value("delimiter", "")});
     const auto& files = json.at("files");
     manifest.training = data_file_of(files.at(kTrainingFile));
     manifest.validation = data_file_of(files.at(kValidationFile));
@@ -94,8 +101,10 @@ void write_manifest(const std::filesystem::path& folder, const Manifest& manifes
   json["version"] = kVersion;
   json["spec_sha256"] = manifest.spec_sha256();
   json["source"] = Json::array();
-  for (const auto& file : manifest.source)
+  for (const auto& file : manifest.source) {
     json["source"].push_back({{"path", file.path}, {"size", file.bytes}, {"sha256", file.sha256}});
+    if (!file.delimiter.empty()) json["source"].back()["delimiter"] = file.delimiter;
+  }
   json["files"] = {{kTrainingFile, json_of(manifest.training)},
                    {kValidationFile, json_of(manifest.validation)},
                    {kTestFile, json_of(manifest.test)}};

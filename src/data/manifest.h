@@ -21,6 +21,7 @@ struct SourceFile {
   std::string path;
   std::uint64_t bytes = 0;
   std::string sha256;
+  std::string delimiter;  // of a .csv file, where it is not what the name says
 };
 
 struct DataFile {

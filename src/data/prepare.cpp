@@ -12,8 +12,10 @@
 #include "data/data_folder.h"
 #include "data/folder_lock.h"
 #include "data/manifest.h"
+#include "data/path_pattern.h"
 #include "data/source_files.h"
 #include "formats/jsonl.h"
+#include "hub/repository.h"
 
 namespace anneal {
 namespace {
@@ -95,9 +97,11 @@ PreparedData use_foreign(const fs::path& folder, const DatasetOptions& options, 
   return data;
 }
 
-bool is_local(const std::string& dataset) {
+bool is_here(const DatasetOptions& options) {
+  const auto& name = options.hfdc_dataset_name;
   std::error_code error;
-  return fs::exists(dataset, error);
+  return fs::exists(name, error) || has_wildcard(name) ||
+         (is_hub_id(name) && cached_snapshot({RepositoryKind::kDataset, name, options.hfdc_revision}));
 }
 
 // What --data_dir holds, where it is to be taken without looking at a source.
@@ -107,8 +111,7 @@ std::optional<PreparedData> use_data_dir(const fs::path& folder, const DatasetOp
   if (options.force_data || !fs::exists(folder / kTrainingFile, error)) return std::nullopt;
   const auto manifest = read_manifest(folder);
   if (!manifest) return use_foreign(folder, options, log);
-  const bool source_is_elsewhere =
-      !is_local(options.hfdc_dataset_name) && manifest->recipe == recipe_of(options, seed);
+  const bool source_is_elsewhere = !is_here(options) && manifest->recipe == recipe_of(options, seed);
   if (options.describes_dataset && !source_is_elsewhere) return std::nullopt;
   if (source_is_elsewhere)
     log("note: the source of " + folder.string() + " is not here, so it is not compared");
@@ -158,15 +161,14 @@ void install(const fs::path& built, const fs::path& folder) {
   if (replaces) fs::remove_all(aside, error);
 }
 
-PreparedData build(const DatasetOptions& options, std::uint64_t seed, const fs::path& folder,
-                   Manifest manifest, const Log& log) {
+PreparedData build(const BuildInput& input, const fs::path& folder, Manifest manifest, const Log& log) {
   remove_leftovers(folder);
   const auto target = temporary_sibling(folder);
   std::error_code error;
   fs::create_directory(target, error);
   if (error) fail_folder("cannot create the folder", target, error);
   try {
-    build_data(options, options.split_seed_or(seed), target, manifest, log);
+    build_data(input, target, manifest, log);
     install(target, folder);
   } catch (...) {
     fs::remove_all(target, error);
@@ -177,16 +179,19 @@ PreparedData build(const DatasetOptions& options, std::uint64_t seed, const fs::
 
 std::vector<SourceFile> hash_sources(const SourceFiles& found) {
   std::vector<SourceFile> sources;
-  for (const auto& path : found.files) {
-    const auto file = measure(path, 0);
-    sources.push_back({path.string(), file.bytes, file.sha256});
+  for (const auto& source : found.files) {
+    const auto file = measure(source.path, 0);
+    const bool is_odd = source.kind == FileKind::kCsv && source.delimiter != row_file(source.path).delimiter;
+    sources.push_back(
+        {source.path.string(), file.bytes, file.sha256, is_odd ? std::string(1, source.delimiter) : ""});
   }
   return sources;
 }
 
 // Nothing where the folder holds something else.
-std::optional<PreparedData> reuse_or_build(const DatasetOptions& options, std::uint64_t seed,
-                                           const fs::path& folder, const Manifest& manifest, const Log& log) {
+std::optional<PreparedData> reuse_or_build(const BuildInput& input, const fs::path& folder,
+                                           const Manifest& manifest, const Log& log) {
+  const auto& options = input.options;
   const auto spec = manifest.spec_sha256();
   const auto ready = [&](FolderState state) { return state == FolderState::kReady && !options.force_data; };
   const auto replaceable = [&] { return options.force_data && read_manifest(folder).has_value(); };
@@ -202,7 +207,20 @@ std::optional<PreparedData> reuse_or_build(const DatasetOptions& options, std::u
   if (ready(state)) return reuse(folder, *read_manifest(folder), options);
   if (state == FolderState::kOther && !replaceable()) return std::nullopt;
   if (state == FolderState::kDamaged) log("warning: " + folder.string() + " is damaged and is built again");
-  return build(options, seed, folder, manifest, log);
+  return build(input, folder, manifest, log);
+}
+
+// Data that lies where the Python program of old would have put it.
+std::optional<PreparedData> reuse_other_spelling(const DatasetOptions& options, const Manifest& manifest,
+                                                 const Log& log) {
+  if (!options.data_dir.empty() || options.force_data) return std::nullopt;
+  const auto ratios = std::pair(options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
+  const auto folder =
+      default_data_folder(options.hfdc_dataset_name, options.hfdc_dataset_config, ratios.first, ratios.second)
+          .replace_filename(whole_percent_folder_name(ratios.first, ratios.second));
+  if (inspect(folder, manifest.spec_sha256()) != FolderState::kReady) return std::nullopt;
+  log("note: taking the data in " + folder.string());
+  return reuse(folder, *read_manifest(folder), options);
 }
 
 fs::path chosen_folder(const DatasetOptions& options) {
@@ -227,16 +245,19 @@ PreparedData prepare_data(const DatasetOptions& options, std::uint64_t seed, con
   const auto folder = chosen_folder(options);
   if (!options.data_dir.empty())
     if (auto data = use_data_dir(folder, options, seed, log)) return *data;
-  const auto found = find_source_files(options.hfdc_dataset_name, options.hfdc_dataset_config,
-                                       options.hfdc_split, options.offline);
+  const auto found = find_source_files({options.hfdc_dataset_name, options.hfdc_dataset_config,
+                                        options.hfdc_split, options.hfdc_revision, options.offline},
+                                       log);
   for (const auto& notice : found.notices) log("note: " + notice);
   Manifest manifest;
   manifest.recipe = recipe_of(options, seed);
   manifest.source = hash_sources(found);
-  if (auto data = reuse_or_build(options, seed, folder, manifest, log)) return *data;
+  if (auto data = reuse_other_spelling(options, manifest, log)) return *data;
+  const BuildInput input{options, options.split_seed_or(seed), found};
+  if (auto data = reuse_or_build(input, folder, manifest, log)) return *data;
   const fs::path other = folder.string() + "+" + manifest.spec_sha256().substr(0, 8);
   log("note: " + folder.string() + " holds other data; this goes to " + other.string());
-  if (auto data = reuse_or_build(options, seed, other, manifest, log)) return *data;
+  if (auto data = reuse_or_build(input, other, manifest, log)) return *data;
   fail(ExitCode::kUsage, "the folder holds something that this program did not write", other.string(),
        "move it away, or name a folder with --data_dir");
 }

@@ -90,7 +90,7 @@ class ChatRowRenderer : public RowRenderer {
 std::vector<std::string> RowRenderer::unseen_columns() const {
   std::vector<std::string> unseen;
   for (std::size_t index = 0; index < std::min(needed_, wanted_.size()); ++index)
-    if (!columns_.was_seen(index)) unseen.push_back(wanted_[index]);
+    if (!columns_.was_found(index)) unseen.push_back(wanted_[index]);
   return unseen;
 }
 

@@ -1,31 +1,55 @@
 #include "data/row_source.h"
 
+#include "data/arrow_rows.h"
+
 namespace anneal {
+namespace {
 
-ColumnPicker::ColumnPicker(const std::vector<std::string>& wanted) : seen_wanted_(wanted.size()) {
-  for (std::size_t index = 0; index < wanted.size(); ++index)
-    indices_.emplace(wanted[index], Entry{static_cast<int>(index), false});
+std::vector<std::string> split_at_dots(std::string_view text) {
+  std::vector<std::string> parts;
+  for (std::size_t start = 0; start <= text.size();) {
+    const auto end = std::min(text.find('.', start), text.size());
+    parts.emplace_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return parts;
 }
 
-int ColumnPicker::index_of(std::string_view name) {
-  if (const auto found = indices_.find(name); found != indices_.end()) {
-    auto& [index, seen] = found->second;
-    if (!seen) {
-      seen = true;
-      seen_wanted_[index] = true;
-      names_.emplace_back(name);
-    }
-    return index;
+}  // namespace
+
+ColumnPicker::ColumnPicker(const std::vector<std::string>& wanted) : found_(wanted.size()) {
+  for (int index = 0; index < static_cast<int>(wanted.size()); ++index) {
+    const std::string_view name = wanted[index];
+    columns_[wanted[index]].uses.push_back({index, {}});
+    for (auto dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1))
+      columns_[std::string(name.substr(0, dot))].uses.push_back({index, split_at_dots(name.substr(dot + 1))});
   }
-  if (others_.size() < kMaximumNames && !others_.contains(name)) {
-    others_.emplace(name, Entry{-1, true});
-    names_.emplace_back(name);
-  }
-  return -1;
 }
 
-std::unique_ptr<RowSource> open_rows(const std::filesystem::path& path, ColumnPicker& columns) {
-  return path.extension() == ".csv" ? open_csv_rows(path, columns) : open_json_rows(path, columns);
+const std::vector<ColumnUse>& ColumnPicker::uses_of(std::string_view column) {
+  static const std::vector<ColumnUse> kNone;
+  const auto found = columns_.find(column);
+  if (found != columns_.end() && found->second.seen) return found->second.uses;
+  if (found == columns_.end() && names_.size() >= kMaximumNames) return kNone;
+  names_.emplace_back(column);
+  auto& entry = found != columns_.end() ? found->second : columns_[std::string(column)];
+  entry.seen = true;
+  return entry.uses;
+}
+
+std::unique_ptr<RowSource> open_rows(const RowFile& file, ColumnPicker& columns,
+                                     const std::filesystem::path& scratch) {
+  switch (file.kind) {
+    case FileKind::kCsv:
+      return open_csv_rows(file, columns, scratch);
+    case FileKind::kText:
+      return open_text_rows(file, columns, scratch);
+    case FileKind::kParquet:
+    case FileKind::kArrow:
+      return open_arrow_rows(file, columns);
+    default:
+      return open_json_rows(file, columns, scratch);
+  }
 }
 
 }  // namespace anneal

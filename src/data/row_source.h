@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "data/row_file.h"
 #include "formats/bad_row.h"
 
 namespace anneal {
@@ -16,31 +17,39 @@ namespace anneal {
 enum class CellKind { kMissing, kNull, kText, kOther };
 
 struct Cell {
-  std::string text;  // empty where missing or null; compact JSON where the value is not a text
+  std::string text;  // empty where missing or null; see docs/datasets.md for values that are no text
   CellKind kind = CellKind::kMissing;
 };
 
-// The columns asked for, and the names of all columns that were seen.
+// Where a column holds what was asked for: all of it, or the value at a path of keys and list positions.
+struct ColumnUse {
+  int index;  // in the list of what was asked for
+  std::vector<std::string> path;
+};
+
+// The columns asked for, and the names of all columns that were seen. "answer.text.0" asks for the column of
+// that name or else for what lies in another: text.0 in the column "answer".
 class ColumnPicker {
  public:
   static constexpr std::size_t kMaximumNames = 200;  // kept for messages
 
   explicit ColumnPicker(const std::vector<std::string>& wanted);
-  int index_of(std::string_view name);  // -1: not asked for
-  std::size_t wanted() const { return indices_.size(); }
-  bool was_seen(std::size_t index) const { return seen_wanted_[index]; }
+  const std::vector<ColumnUse>& uses_of(std::string_view column);  // empty: not asked for
+  void mark_found(int index) { found_[index] = true; }             // there is such a value
+  std::size_t wanted() const { return found_.size(); }
+  bool was_found(std::size_t index) const { return found_[index]; }
   const std::vector<std::string>& names() const { return names_; }  // in order of appearance
 
  private:
   struct Entry {
-    int index;
-    bool seen;
+    std::vector<ColumnUse> uses;
+    bool seen = false;
   };
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;
   };
-  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> indices_, others_;
-  std::vector<bool> seen_wanted_;
+  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> columns_;
+  std::vector<bool> found_;
   std::vector<std::string> names_;
 };
 
@@ -51,11 +60,18 @@ class RowSource {
   virtual bool next(std::vector<Cell>& cells) = 0;
 };
 
-// By the file's extension: .jsonl (an object a line), .json (an array of objects, or as .jsonl), .csv (RFC
-// 4180 with a header row). `columns` outlives the source.
-std::unique_ptr<RowSource> open_rows(const std::filesystem::path& path, ColumnPicker& columns);
+// `columns` outlives the source; temporary files go to `scratch`.
+std::unique_ptr<RowSource> open_rows(const RowFile& file, ColumnPicker& columns,
+                                     const std::filesystem::path& scratch);
 
-std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& path, ColumnPicker& columns);
-std::unique_ptr<RowSource> open_csv_rows(const std::filesystem::path& path, ColumnPicker& columns);
+// An object a line, or, for kJson, one array of objects.
+std::unique_ptr<RowSource> open_json_rows(const RowFile& file, ColumnPicker& columns,
+                                          const std::filesystem::path& scratch);
+// RFC 4180 with a header row; any delimiter.
+std::unique_ptr<RowSource> open_csv_rows(const RowFile& file, ColumnPicker& columns,
+                                         const std::filesystem::path& scratch);
+// A row a line, in the column "text".
+std::unique_ptr<RowSource> open_text_rows(const RowFile& file, ColumnPicker& columns,
+                                          const std::filesystem::path& scratch);
 
 }  // namespace anneal

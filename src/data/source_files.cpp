@@ -1,10 +1,11 @@
 #include "data/source_files.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
 
 #include "base/error.h"
+#include "data/dataset_folder.h"
+#include "data/hub_dataset.h"
+#include "data/path_pattern.h"
 
 namespace anneal {
 namespace {
@@ -13,121 +14,80 @@ namespace fs = std::filesystem;
 
 constexpr const char* kNameFlag = "--hfdc_dataset_name";
 
-bool is_readable(const std::string& extension) {
-  return extension == ".jsonl" || extension == ".json" || extension == ".csv";
+// A file or the files of a pattern.
+void require_no_parts(const DatasetPlace& place) {
+  if (!place.config.empty() && place.config != "default")
+    fail(ExitCode::kUsage, "a file has no subset \"" + place.config + "\"", "--hfdc_dataset_config",
+         "leave the flag out, or name the file of the subset");
+  if (place.split != "train")
+    fail(ExitCode::kData, "there is no split \"" + place.split + "\" in " + place.name, "--hfdc_split",
+         "name one of: train");
 }
 
-bool is_data_of_later_version(const std::string& extension) {
-  static const std::set<std::string> kLater = {".parquet", ".arrow", ".gz",  ".zst",
-                                               ".bz2",     ".xz",    ".zip", ".tsv"};
-  return kLater.contains(extension);
+RowFile readable_file(const fs::path& path) {
+  const auto file = row_file(path);
+  if (file.kind == FileKind::kNone)
+    fail(ExitCode::kUsage,
+         is_for_the_library(path) ? "this kind of file is not read: " + path.extension().string()
+                                  : "the kind of the file cannot be told from its name",
+         path.string(), "give " + std::string(kReadableKinds));
+  return file;
 }
 
-[[noreturn]] void fail_unreadable(const fs::path& path) {
-  fail(ExitCode::kUsage, "this version does not read " + path.extension().string() + " files yet",
-       path.string(), "convert the data to .jsonl, .json or .csv");
+// The folder before the first name with a wildcard, and the rest.
+std::pair<fs::path, std::string> split_at_wildcard(const std::string& pattern) {
+  fs::path folder, rest;
+  for (const auto& name : fs::path(pattern))
+    (rest.empty() && !has_wildcard(name.string()) ? folder : rest) /= name;
+  return {folder.empty() ? fs::path(".") : folder, rest.generic_string()};
 }
 
-// The split that a file name tells, by the words that the Hugging Face hub goes by; empty: none.
-std::string split_in_name(const std::string& stem) {
-  static const std::map<std::string, std::string> kWords = {
-      {"train", "train"},      {"training", "train"}, {"validation", "validation"},
-      {"valid", "validation"}, {"val", "validation"}, {"dev", "validation"},
-      {"test", "test"},        {"testing", "test"},   {"eval", "test"},
-      {"evaluation", "test"}};
-  std::string word;
-  for (const char c : stem + ".") {
-    if (std::isalpha(static_cast<unsigned char>(c))) {
-      word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      continue;
-    }
-    if (const auto found = kWords.find(word); found != kWords.end()) return found->second;
-    word.clear();
-  }
-  return "";
-}
-
-[[noreturn]] void fail_no_split(const std::string& dataset, const std::string& split,
-                                const std::string& available) {
-  fail(ExitCode::kData, "there is no split \"" + split + "\" in " + dataset, "--hfdc_split",
-       "name one of: " + available);
-}
-
-[[noreturn]] void fail_not_local(const std::string& dataset, bool offline) {
-  const fs::path path(dataset);
-  const auto slashes = std::count(dataset.begin(), dataset.end(), '/');
-  if (slashes > 1 || dataset.starts_with('.') || dataset.starts_with('/') ||
-      is_readable(path.extension().string()) || is_data_of_later_version(path.extension().string()))
-    fail(ExitCode::kUsage, "there is no such file or folder", dataset,
-         "check the path of " + std::string(kNameFlag));
-  fail(ExitCode::kUsage,
-       "\"" + dataset + "\" is no local file or folder" +
-           (offline ? " and the network is off"
-                    : ", and this version does not read datasets from the hub yet"),
-       kNameFlag, "download the dataset and name its .jsonl, .json or .csv file or folder");
-}
-
-SourceFiles files_of_folder(const std::string& dataset, const std::string& split) {
-  SourceFiles source;
-  std::map<std::string, std::vector<fs::path>> by_split;
-  std::vector<fs::path> all;
+SourceFiles files_of_pattern(const DatasetPlace& place) {
+  require_no_parts(place);
+  const auto [folder, pattern] = split_at_wildcard(place.name);
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(dataset, error)) {
-    const auto name = entry.path().filename().string();
-    std::error_code ignored;
-    if (name.starts_with('.') || !entry.is_regular_file(ignored)) continue;
-    const auto extension = entry.path().extension().string();
-    if (is_data_of_later_version(extension)) fail_unreadable(entry.path());
-    if (!is_readable(extension)) {
-      source.notices.push_back("left out, not a data file: " + entry.path().string());
-      continue;
-    }
-    all.push_back(entry.path());
-    by_split[split_in_name(entry.path().stem().string())].push_back(entry.path());
-  }
-  if (error)
-    fail(ExitCode::kUsage, "cannot list the folder: " + error.message(), dataset, "check its permissions");
-  if (all.empty())
-    fail(ExitCode::kData, "the folder holds no .jsonl, .json or .csv file", dataset,
-         "name another folder or a file");
-  const auto unnamed = by_split.extract("");
-  if (by_split.empty()) by_split["train"] = all;
-  if (!by_split.contains(split)) {
-    std::string available;
-    for (const auto& [name, files] : by_split) available += (available.empty() ? "" : ", ") + name;
-    fail_no_split(dataset, split, available);
-  }
-  source.files = by_split[split];
-  std::sort(source.files.begin(), source.files.end());
-  for (const auto& path : all)
-    if (std::find(source.files.begin(), source.files.end(), path) == source.files.end())
-      source.notices.push_back("left out, not of the split \"" + split + "\": " + path.string());
-  std::sort(source.notices.begin(), source.notices.end());
+  SourceFiles source;
+  if (fs::is_directory(folder, error))
+    for (const auto& name : names_in_folder(folder))
+      if (matches_pattern(pattern, name))
+        source.files.push_back(readable_file((folder / name).lexically_normal()));
+  if (source.files.empty())
+    fail(ExitCode::kUsage, "no file matches the pattern", place.name, "check " + std::string(kNameFlag));
   return source;
+}
+
+SourceFiles files_of_folder(const DatasetPlace& place) {
+  const fs::path folder = place.name;
+  if (auto saved = saved_dataset(folder, place)) return *saved;
+  const auto names = names_in_folder(folder);
+  return source_of(folder, names, layout_of(folder / "README.md", names, place), place);
 }
 
 }  // namespace
 
-SourceFiles find_source_files(const std::string& dataset, const std::string& config, const std::string& split,
-                              bool offline) {
+void check_dataset_name(const std::string& name) {
   std::error_code error;
-  const auto status = fs::status(dataset, error);
+  if (fs::exists(name, error) || has_wildcard(name)) return;
+  if (row_file(name).kind == FileKind::kNone && is_hub_id(name)) return;
+  fail(ExitCode::kUsage, "there is no such file or folder", name,
+       "check the path of " + std::string(kNameFlag));
+}
+
+SourceFiles find_source_files(const DatasetPlace& place, const std::function<void(const std::string&)>& log) {
+  std::error_code error;
+  const auto status = fs::status(place.name, error);
   if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
-    fail(ExitCode::kUsage, "cannot open: " + error.message(), dataset,
+    fail(ExitCode::kUsage, "cannot open: " + error.message(), place.name,
          "check the path of " + std::string(kNameFlag));
-  if (!fs::exists(status)) fail_not_local(dataset, offline);
-  if (!config.empty() && config != "default")
-    fail(ExitCode::kUsage, "local data has no subset \"" + config + "\"", "--hfdc_dataset_config",
-         "leave the flag out, or name the file or folder of the subset");
-  if (fs::is_directory(status)) return files_of_folder(dataset, split);
-  const fs::path path(dataset);
-  if (!is_readable(path.extension().string())) {
-    if (is_data_of_later_version(path.extension().string())) fail_unreadable(path);
-    fail(ExitCode::kUsage, "the kind of the file cannot be told from its name", dataset,
-         "name it .jsonl, .json or .csv");
+  if (fs::is_directory(status)) return files_of_folder(place);
+  if (fs::exists(status)) {
+    auto file = readable_file(place.name);
+    require_no_parts(place);
+    return {{std::move(file)}, {}, {}};
   }
-  if (split != "train") fail_no_split(dataset, split, "train");
-  return {{path}, {}};
+  if (has_wildcard(place.name)) return files_of_pattern(place);
+  check_dataset_name(place.name);
+  return hub_dataset(place, log);
 }
 
 }  // namespace anneal

@@ -1,35 +1,33 @@
-// Records written once and then read in any order, through a nameless temporary file instead of memory.
+// Records written once and then read in any order, through a temporary file instead of memory.
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/nameless_file.h"
 
 namespace anneal {
 
 class Spool {
  public:
-  explicit Spool(std::filesystem::path folder);
-  ~Spool();
-  Spool(const Spool&) = delete;
-  Spool& operator=(const Spool&) = delete;
+  explicit Spool(const std::filesystem::path& folder) : file_(folder) {}
 
-  void append(std::string_view record);
+  void append(std::string_view record) {
+    file_.append(record);
+    starts_.push_back(starts_.back() + record.size());
+  }
   std::int64_t records() const { return static_cast<std::int64_t>(starts_.size()) - 1; }
 
-  void finish();  // between the last append() and the first record()
-  std::string_view record(std::int64_t index) const;
+  void finish() { all_ = file_.map(); }  // between the last append() and the first record()
+  std::string_view record(std::int64_t index) const {
+    return all_.substr(starts_[index], starts_[index + 1] - starts_[index]);
+  }
 
  private:
-  void flush();
-  [[noreturn]] void fail_io(const char* action) const;
-
-  std::filesystem::path folder_;
-  int descriptor_ = -1;
-  std::string buffer_;
+  NamelessFile file_;
   std::vector<std::uint64_t> starts_ = {0};  // of each record, and the end of the last
-  const char* mapped_ = nullptr;
+  std::string_view all_;
 };
 
 }  // namespace anneal

@@ -12,6 +12,16 @@ namespace {
 bool is_name_start(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; }
 bool is_name_part(char c) { return is_name_start(c) || (c >= '0' && c <= '9'); }
 
+// Behind the name that begins at `start`, such as column or column.key.0; `start` itself where none does.
+std::size_t end_of_name(std::string_view text, std::size_t start) {
+  auto end = start;
+  if (end >= text.size() || !is_name_start(text[end])) return start;
+  while (end < text.size() && (is_name_part(text[end]) ||
+                               (text[end] == '.' && end + 1 < text.size() && is_name_part(text[end + 1]))))
+    ++end;
+  return end;
+}
+
 }  // namespace
 
 class TemplateParser {
@@ -56,16 +66,14 @@ class TemplateParser {
       return;
     }
     const std::size_t start = position_++;
-    std::size_t end = position_;
-    if (end < text_.size() && is_name_start(text_[end]))
-      while (end < text_.size() && is_name_part(text_[end])) ++end;
+    const std::size_t end = end_of_name(text_, position_);
     if (end == position_ || end >= text_.size() || text_[end] != '}') {
       const auto close = text_.find('}', position_);
       report(start,
              close == text_.npos
                  ? "the brace is not closed"
                  : "\"" + std::string(text_.substr(start, close + 1 - start)) + "\" is not a placeholder",
-             "write {name} for a column, {{ and }} for braces");
+             "write {name} for a column, {name.key.0} for a value inside, {{ and }} for braces");
       position_ = close == text_.npos ? text_.size() : close + 1;
       return;
     }

@@ -19,7 +19,6 @@
 #include "checkpoint/staged_folder.h"
 #include "checkpoint/trained_base.h"
 #include "engine/conversion_check.h"
-#include "engine/hub_upload.h"
 
 namespace anneal {
 namespace {
@@ -64,12 +63,10 @@ Conversion plan_conversion(const ConvertRequest& request) {
   made.merges = made.checkpoint.is_adapter && !request.no_merge;
   if (request.no_merge && !made.checkpoint.is_adapter)
     say("notice: --no_merge has no effect, the checkpoint is no adapter");
-  if (is_folder(request.checkpoint.base_model)) made.base = request.checkpoint.base_model;
-  if (made.merges && !made.base)
-    fail(ExitCode::kUsage,
-         "\"" + request.checkpoint.base_model +
-             "\" is not a folder, and this version does not download models",
-         "--base_model", "give the path of the base model's folder, or --no_merge");
+  if (made.merges)
+    made.base = request.checkpoint.fetch_base(say);
+  else if (auto base = request.checkpoint.base_folder(); !base.empty())
+    made.base = std::move(base);
   made.output =
       request.output_dir
           ? fs::path(*request.output_dir)

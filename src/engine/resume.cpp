@@ -186,7 +186,7 @@ RunStart started_from(RunStart start, const TrainRequest& request, RunDirectory&
 
 RunStart chosen_start(const TrainRequest& request, RunDirectory& directory, const std::string& launch_id,
                       RunLog& log, int ranks) {
-  const auto base = identify_base_model(request.model.hf_model_id);
+  const auto base = identify_base_model(request.model.folder());
   const auto& resume = request.run.resume;
   const bool is_restart = is_of_launch(directory.path(), launch_id);
   // What the attempt before has saved may have taken the place of the state that it began with.

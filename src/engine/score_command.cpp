@@ -34,7 +34,8 @@ void write_logits(const CausalLm& model, const SampleView& sample, const std::st
 }  // namespace
 
 int run_score(ScoreRequest& request, const std::set<std::string>& given) {
-  const std::filesystem::path folder = request.model.hf_model_id;
+  request.model.fetch(request.offline, [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  const auto folder = request.model.folder();
   const auto config = read_model_config(folder);
   const auto notice = fit_to_model(request.example, config, given);
   Console console(stderr);  // standard output is for the scores

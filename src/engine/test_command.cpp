@@ -77,8 +77,8 @@ class Meter {
 
 Subject find_subject(const TestRequest& request, const Say& say) {
   Subject subject;
-  subject.model.base_model = request.checkpoint.base_model;
   subject.model.checkpoint = find_checkpoint(request.checkpoint, say);
+  subject.model.base_model = request.checkpoint.fetch_base(say);
   const auto& checkpoint = subject.model.checkpoint;
   say(fmt::format("checkpoint: {} ({})", checkpoint.folder.string(),
                   checkpoint.is_adapter ? "LoRA adapter" : "whole model"));

@@ -105,10 +105,9 @@ struct TestRequest {
 
   void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {
     checkpoint.validate(problems);
+    if (!checkpoint.base_model.empty()) check_model_name(checkpoint.base_model, "--base_model", problems);
     generate.validate(problems);
     test.validate(problems);
-    if (!checkpoint.base_model.empty() && !is_folder(checkpoint.base_model))
-      problems.push_back(no_model_problem(checkpoint.base_model, "--base_model"));
   }
 };
 

@@ -53,11 +53,12 @@ void describe_examples(const ExampleSet& set, const char* name, RunLog& log) {
 Samples load_samples(const TrainRequest& request, const PreparedData& data, const Tokenizer& tokenizer,
                      RunLog& log) {
   const TokenizerEncoder encoder(tokenizer, request.example);
-  ChatRenderer chats(request.model.hf_model_id, tokenizer.added_tokens());
+  const auto folder = request.model.folder();
+  ChatRenderer chats(folder, tokenizer.added_tokens());
   ExampleSetOptions options{.threads = request.train.dataloader_num_workers,
                             .skip_bad_rows = request.dataset.skip_bad_rows,
                             .chats = &chats};
-  const TokenOrigin origin{data.data_sha256, request.model.hf_model_id};
+  const TokenOrigin origin{data.data_sha256, folder};
   const auto load = [&](const std::filesystem::path& file) {
     if (auto* console = log.console()) options.progress = tokenizing_progress(*console, file);
     return load_kept_examples(file, origin, encoder, request.example, options,
@@ -222,13 +223,14 @@ ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const
 // Each rank writes its part of the tensors, the root all else.
 SaveFormats save_formats(const TrainRequest& request, std::optional<LoraShape> shape, bool is_root,
                          const RunLog& log) {
-  const std::filesystem::path base = request.model.hf_model_id;
+  const auto base = request.model.folder();
   if (shape) {
     const auto write_state = [=, &request, &log](const RunState& state, const std::filesystem::path& to) {
       write_progress(state, to);
       if (!is_root) return;
       log.sync();
-      write_peft_adapter(state.weights.values, *shape, request.model.hf_model_id, to);
+      write_peft_adapter(state.weights.values, *shape, request.model.hf_model_id, to,
+                         request.model.revision_of_id());
       write_origin(state, to);
     };
     const auto write_checkpoint = [=](const RunState& state, const std::filesystem::path& to) {
@@ -287,9 +289,7 @@ void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, b
   if (start.state) return;
   log.text("args", "```json\n" + start.record.options.dump(2) + "\n```");
   log.text("model_config",
-           "```json\n" +
-               read_file(std::filesystem::path(request.model.hf_model_id) / "config.json", ExitCode::kModel) +
-               "\n```");
+           "```json\n" + read_file(request.model.folder() / "config.json", ExitCode::kModel) + "\n```");
 }
 
 void say_what_is_trained(const TrainRequest& request, const RunDirectory& directory, const CausalLm& model,
@@ -321,7 +321,7 @@ PreparedData prepared_data(const TrainRequest& request, ProcessGroup& group, Run
 
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
   resolve(request.dataset, given);
-  const std::filesystem::path folder = request.model.hf_model_id;
+  const auto folder = request.model.folder();
   const auto config = read_model_config(folder);
   const auto notice = fit_to_model(request.example, config, given);
   const auto tokenizer = Tokenizer::load(folder);

@@ -36,7 +36,7 @@ struct RunOptions {
   static void fields(auto& c, auto field) {
     const FieldTraits free{.may_differ = true};
     field("results_dir", c.results_dir, "A run lives in <results_dir>/<run_name>.", free);
-    field("run_name", c.run_name, "Default: the model folder's name.", free);
+    field("run_name", c.run_name, "Default: the name of the model's folder, or its id.", free);
     field("new_run", c.new_run, "Where a run of this name lies there already, take <run_name>-2.", free);
     field(
         "resume", c.resume,
@@ -142,6 +142,7 @@ struct ScoreRequest {
   std::optional<std::string> logits;
   std::int64_t batch_tokens = 4096;
   std::int64_t dataloader_num_workers = 4;
+  bool offline = false;
 
   static void fields(auto& c, auto field) {
     field("model", c.model, "Model");
@@ -154,6 +155,7 @@ struct ScoreRequest {
           FieldTraits{.minimum = 1, .heading = "Speed and memory"});
     field("dataloader_num_workers", c.dataloader_num_workers, "Threads that tokenize.",
           FieldTraits{.minimum = 0});
+    field("offline", c.offline, "Never use the network; HF_HUB_OFFLINE=1 says the same.");
     field("example", c.example, "Samples");
   }
 

@@ -40,7 +40,7 @@ double stored_bytes(const std::filesystem::path& folder) {
 std::unique_ptr<World> meet_other_ranks(const TrainRequest& request) {
   const auto environment = rank_environment();
   if (!environment) return std::make_unique<World>();
-  const auto model = identify_base_model(request.model.hf_model_id);
+  const auto model = identify_base_model(request.model.folder());
   return std::make_unique<World>(
       *environment, request.dist,
       std::vector<std::pair<std::string, std::string>>{
@@ -58,7 +58,7 @@ bool decide_sharding(const TrainRequest& request, c10::Device device, World& wor
   auto& group = world.group();
   if (group.size() == 1 || request.train.sharding == "none") return false;
   if (request.train.sharding == "full") return true;
-  const auto stored = stored_bytes(request.model.hf_model_id);
+  const auto stored = stored_bytes(request.model.folder());
   const auto trained = stored / kBytesOfAStoredWeight * kBytesOfATrainedWeight;
   // A GPU is one rank's. The ranks of a machine share its memory, and there frozen weights are mapped from
   // the files: once for all of them.

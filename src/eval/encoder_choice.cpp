@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <sstream>
 
 #include "base/file.h"
+#include "hub/model.h"
 
 namespace anneal {
 namespace {
@@ -45,26 +45,7 @@ std::string default_model(const std::string& language) {
   return language == "zh" ? "bert-base-chinese" : "bert-base-multilingual-cased";
 }
 
-std::filesystem::path hub_cache() {
-  if (const char* hub = std::getenv("HF_HUB_CACHE")) return hub;
-  if (const char* home = std::getenv("HF_HOME")) return std::filesystem::path(home) / "hub";
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home ? home : "/") / ".cache/huggingface/hub";
-}
-
-// The snapshot of `id` that the branch main names; empty where it is not there or not whole.
-std::filesystem::path cached_snapshot(const std::string& id) {
-  std::string entry = "models--" + id;
-  if (const auto slash = entry.find('/'); slash != entry.npos) entry.replace(slash, 1, "--");
-  const auto folder = hub_cache() / entry, main = folder / "refs/main";
-  if (!std::filesystem::exists(main)) return {};
-  std::string revision = read_file(main, ExitCode::kModel);
-  revision.erase(revision.find_last_not_of(" \r\n") + 1);
-  const auto snapshot = folder / "snapshots" / revision;
-  const auto has = [&](const char* name) { return std::filesystem::exists(snapshot / name); };
-  const bool has_weights = has("model.safetensors") || has("model.safetensors.index.json");
-  return has("config.json") && has("tokenizer.json") && has_weights ? snapshot : std::filesystem::path();
-}
+std::filesystem::path cached_model(const std::string& id) { return find_model({id}, ModelPart::kWhole); }
 
 [[noreturn]] void fail_without_baseline(const std::string& name, std::int64_t layer) {
   fail(ExitCode::kUsage, fmt::format("no baseline is known for layer {} of {}", layer, name),
@@ -102,10 +83,10 @@ EncoderFolder find_encoder(const BertScoreOptions& options) {
   if (given.starts_with('/') || given.starts_with('.'))
     fail(ExitCode::kUsage, "there is no folder " + given, "--bertscore_model",
          "give the path of an encoder's folder");
-  auto path = cached_snapshot(given);
+  auto path = cached_model(given);
   const auto* known = known_encoder(given);
-  if (path.empty() && known) path = cached_snapshot(fmt::format("{}/{}", known->organisation, known->name));
-  if (path.empty() && known) path = cached_snapshot(std::string(known->name));
+  if (path.empty() && known) path = cached_model(fmt::format("{}/{}", known->organisation, known->name));
+  if (path.empty() && known) path = cached_model(std::string(known->name));
   if (path.empty())
     throw EncoderUnavailable(
         ExitCode::kModel,

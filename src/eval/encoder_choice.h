@@ -20,7 +20,7 @@ struct EncoderFolder {
   std::filesystem::path path;
 };
 
-// A folder as given, or an id in $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub. Throws
+// A folder as given, or an id in the Hub's cache. Throws
 // EncoderUnavailable, and UserError(kUsage) for a path that is not there.
 EncoderFolder find_encoder(const BertScoreOptions& options);
 

@@ -5,20 +5,13 @@
 
 #include "base/fields.h"
 #include "base/file.h"
-#include "base/nearest.h"
+#include "hub/model.h"
 
 namespace anneal {
 
-// Of a model that is no folder.
-inline Problem no_model_problem(const std::string& id, const char* flag) {
-  const auto nearest = nearest_path(id);
-  return {"\"" + id + "\" is not a folder, and this version does not download models", flag,
-          nearest.empty() ? "download the model and give the path of its folder"
-                          : "did you mean " + nearest + "?"};
-}
-
 struct ModelOptions {
   std::string hf_model_id = "Qwen/Qwen3-8B";
+  std::string hf_model_revision = "main";
   std::string base_dtype = "auto";
   std::string compute_dtype = "auto";
   std::string device = "auto";
@@ -26,7 +19,11 @@ struct ModelOptions {
 
   static void fields(auto& c, auto field) {
     field("hf_model_id", c.hf_model_id,
-          "The model: a folder with config.json, safetensors weights and tokenizer.json.",
+          "The model: a folder with config.json, safetensors weights and tokenizer.json, or the id of a "
+          "model on "
+          "the Hugging Face hub.",
+          FieldTraits{.may_differ = true});
+    field("hf_model_revision", c.hf_model_revision, "Branch, tag or commit of a model on the hub.",
           FieldTraits{.may_differ = true});
     field("base_dtype", c.base_dtype,
           "What frozen weights are held in; auto: as stored, float16 becoming float32. With --full_ft, what "
@@ -45,7 +42,23 @@ struct ModelOptions {
   void validate(std::vector<Problem>& problems) const {
     if (engine == "transformers")
       problems.push_back({"this version has the native engine only", "--engine", "leave the flag out"});
-    if (!is_folder(hf_model_id)) problems.push_back(no_model_problem(hf_model_id, "--hf_model_id"));
+    check_model_name(hf_model_id, "--hf_model_id", problems);
+    check_revision(hf_model_revision, "--hf_model_revision", problems);
+  }
+
+  // Downloads what is missing of the model. Throws UserError.
+  void fetch(bool is_offline, const HubLog& log) const {
+    fetch_model({hf_model_id, hf_model_revision}, ModelPart::kWhole, is_offline, log);
+  }
+
+  // Which revision of the id it is, where it is an id and not of the branch that everyone takes; else empty.
+  std::string revision_of_id() const {
+    return is_folder(hf_model_id) || hf_model_revision == "main" ? "" : hf_model_revision;
+  }
+
+  // Where it lies, once it is fetched.
+  std::filesystem::path folder() const {
+    return find_model({hf_model_id, hf_model_revision}, ModelPart::kWhole);
   }
 };
 

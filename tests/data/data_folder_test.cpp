@@ -39,6 +39,11 @@ TEST(DataFolder, PercentagesHaveUpToThreeDecimals) {
   EXPECT_EQ(split_folder_name(0.995, 0.5), "train=99.5%-val=0.25%-test=0.25%");
   EXPECT_EQ(split_folder_name(1, 0.5), "train=100%-val=0%-test=0%");
   EXPECT_EQ(split_folder_name(0.8, 0), "train=80%-val=20%-test=0%");
+  // Oracle: spec section 2.5's examples, Python's int() of the same products.
+  EXPECT_EQ(whole_percent_folder_name(0.29, 0.5), "train=28%-val=36%-test=36%");
+  EXPECT_EQ(whole_percent_folder_name(0.57, 0.5), "train=56%-val=22%-test=22%");
+  EXPECT_EQ(whole_percent_folder_name(0.999, 0.5), "train=99%-val=0%-test=1%");
+  EXPECT_EQ(whole_percent_folder_name(0.95, 0.5), "train=95%-val=2%-test=3%");
   EXPECT_EQ(default_data_folder("a/b", "", 0.9, 0.5).string(),
             "datasets/a_b/default/train=90%-val=5%-test=5%");
 }

@@ -3,9 +3,6 @@
 ANNEAL_BINARY names another binary than build/release/anneal.
 """
 import json
-import math
-import os
-import pathlib
 import resource
 import signal
 import subprocess
@@ -13,54 +10,9 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SHARED = ROOT.parent / "shared"
-BINARY = pathlib.Path(os.environ.get("ANNEAL_BINARY", ROOT / "build/release/anneal"))
-MASK = (1 << 64) - 1
-FILES = ("test.jsonl", "validation.jsonl", "training.jsonl")
+from support.prepare import BINARY, SHARED, expected_files, files_of, load, needs_shared, prepare
 
 pytestmark = pytest.mark.skipif(not BINARY.exists(), reason=f"{BINARY} is not built")
-needs_shared = pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there")
-
-
-def prepare(folder, *flags, code=0, **options):
-    done = subprocess.run([BINARY, "prepare", *map(str, flags)], cwd=folder, capture_output=True, text=True,
-                          timeout=300, **options)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
-
-
-def key(seed, index):
-    z = (seed + (index + 1) * 0x9E3779B97F4A7C15) & MASK
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK
-    return z ^ (z >> 31), index
-
-
-def expected_files(rows, input_template, output_template, columns, train=0.9, test=0.5, seed=16257):
-    """The bytes of test, validation and training."""
-    lines = []
-    for row in rows:
-        values = {name: "" if row[column] is None else row[column] for name, column in columns.items()}
-        pair = {"input": input_template.format(**values), "output": output_template.format(**values)}
-        lines.append(json.dumps(pair, ensure_ascii=False) + "\n")
-    lines = [lines[index] for index in sorted(range(len(lines)), key=lambda index: key(seed, index))]
-    held_out = len(lines) - math.floor(len(lines) * train + 1e-9)
-    tests = min(math.ceil(held_out * test - 1e-9), held_out - 1)
-    parts = lines[:tests], lines[tests:held_out], lines[held_out:]
-    return ["".join(part).encode() for part in parts]
-
-
-def load(tmp_path, monkeypatch, *arguments, **options):
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
-    datasets.disable_progress_bars()
-    return datasets.load_dataset(*map(str, arguments), cache_dir=str(tmp_path / "cache"), **options)
-
-
-def files_of(folder):
-    return [(folder / name).read_bytes() for name in FILES]
 
 
 @needs_shared
@@ -136,8 +88,8 @@ def test_values_that_are_no_text(tmp_path):
     (["--hfdc_dataset_name", "rows.jsonl", "--hfdc_split", "train[:10%]"], 2, "--hfdc_split"),
     (["--hfdc_dataset_name", "rows.jsonl", "--hfdc_split", "test"], 3, "name one of: train"),
     (["--hfdc_dataset_name", "missing.jsonl"], 2, "no such file"),
-    (["--hfdc_dataset_name", "org/name"], 2, "hub"),
-    (["--hfdc_dataset_name", "rows.parquet"], 2, "does not read .parquet"),
+    (["--hfdc_dataset_name", "org/name", "--offline"], 2, "the network is off"),
+    (["--hfdc_dataset_name", "rows.parquet"], 3, "the file is empty"),
     (["--hfdc_dataset_name", "broken.jsonl"], 3, "broken.jsonl:2 (byte 25)"),
 ])
 def test_mistakes(tmp_path, flags, code, message):
@@ -182,6 +134,20 @@ def test_what_a_limit_would_waste_stops(tmp_path):
     done = prepare(tmp_path, *flags, "--max_seq_length", 8, code=3)
     assert "100.0 % of the samples are cut off" in done.stderr and "cut at max_seq_length 8: 8 (100.0 %)" in done.stdout
     assert "warning: --max_seq_length: 100.0 %" in prepare(tmp_path, *flags, "--max_seq_length", 8, "--force").stderr
+
+
+def test_the_older_spelling_of_a_folder_is_found(tmp_path):
+    """Oracle: spec section 2.5: whole percentages, and only where the content is what is asked for."""
+    (tmp_path / "rows.jsonl").write_text('{"q": "one", "a": "two"}\n' * 100)
+    flags = ["--hfdc_dataset_name", "rows.jsonl", "--hfdc_input_template", "{q}", "--hfdc_output_template", "{a}"]
+    flags += ["--hfdc_train_split_ratio", 0.95]
+    prepare(tmp_path, *flags)
+    parent = tmp_path / "datasets/rows.jsonl/default"
+    older = parent / "train=95%-val=2%-test=3%"
+    (parent / "train=95%-val=2.5%-test=2.5%").rename(older)
+    assert f"ready: {older.relative_to(tmp_path)}" in prepare(tmp_path, *flags).stdout
+    assert "built: " in prepare(tmp_path, *flags, "--seed", 2).stdout
+    assert sorted(path.name for path in parent.iterdir() if path.is_dir()) == [older.name, "train=95%-val=2.5%-test=2.5%"]
 
 
 def many_rows(path):

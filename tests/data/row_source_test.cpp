@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include "data/source_files.h"
 #include "tests/data/scratch.h"
 
 namespace anneal {
@@ -14,9 +13,10 @@ using testing::HasSubstr;
 class RowSourceTest : public Scratch {
  protected:
   // The cells of the columns "a" and "b" of every row as "kind:text".
-  std::vector<std::string> rows(const std::string& name, const std::string& content, std::int64_t skip = 0) {
-    ColumnPicker columns({"a", "b"});
-    const auto source = open_rows(write(name, content), columns);
+  std::vector<std::string> rows(const std::string& name, const std::string& content, std::int64_t skip = 0,
+                                const std::vector<std::string>& wanted = {"a", "b"}) {
+    ColumnPicker columns(wanted);
+    const auto source = open_rows(row_file(write(name, content)), columns, folder_);
     BadRowBudget budget(skip);
     std::vector<std::string> rows;
     std::vector<Cell> cells;
@@ -104,61 +104,34 @@ TEST_F(RowSourceTest, DamagedCsvNamesThePlace) {
   EXPECT_THAT(rows("x.csv", "a,b\n1,2\n3\n4,5\n", 1), ElementsAre("t:1|t:2|", "t:4|t:5|"));
 }
 
-class SourceFilesTest : public Scratch {
- protected:
-  std::vector<std::string> files(const std::string& split = "train") {
-    std::vector<std::string> names;
-    for (const auto& path : find_source_files(folder_.string(), "", split, false).files)
-      names.push_back(path.filename().string());
-    return names;
-  }
-
-  std::string error(const std::string& name, const std::string& config = "",
-                    const std::string& split = "train") {
-    try {
-      find_source_files(name, config, split, false);
-    } catch (const UserError& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-};
-
-// Oracle: spec section 2.1, by hand.
-TEST_F(SourceFilesTest, AFolderIsReadByName) {
-  write("b.jsonl", "");
-  write("a.csv", "");
-  write("notes.md", "");
-  write(".hidden.jsonl", "");
-  EXPECT_THAT(files(), ElementsAre("a.csv", "b.jsonl"));
+// Oracle: spec section 2.4 and Python's readlines(), by hand.
+TEST_F(RowSourceTest, EveryLineOfATextIsARow) {
+  EXPECT_THAT(rows("x.txt", "\xEF\xBB\xBFone\r\n\ntwo\rthree \xE2\x80\xA8\n", 0, {"text"}),
+              ElementsAre("t:one|", "t:|", "t:two|", "t:three \xE2\x80\xA8|"));
+  EXPECT_THAT(rows("x.txt", "a\nb", 0, {"text", "other", "text.0"}), ElementsAre("t:a|m:|m:|", "t:b|m:|m:|"));
+  EXPECT_THAT(rows("x.txt", ""), ElementsAre());
+  EXPECT_THAT(error("x.txt", "a\n\xFF\n"), HasSubstr("x.txt:2 (byte 2): the bytes are not UTF-8"));
 }
 
-// Oracle: `datasets`, with which prepare_test.py compares such folders.
-TEST_F(SourceFilesTest, NamesTellSplitsApart) {
-  write("train-00001.jsonl", "");
-  write("train-00000.jsonl", "");
-  write("my_test.jsonl", "");
-  write("contest.jsonl", "");
-  EXPECT_THAT(files(), ElementsAre("train-00000.jsonl", "train-00001.jsonl"));
-  EXPECT_THAT(files("test"), ElementsAre("my_test.jsonl"));
-  EXPECT_THAT(error(folder_.string(), "", "validation"), HasSubstr("name one of: test, train"));
+// Oracle: the same walk in Python, by hand.
+TEST_F(RowSourceTest, APathLeadsIntoAValue) {
+  const std::string row = R"({"a": {"t": ["x", {"u": 1}], "7": "s", "n": null}, "a.t.0": null, "l": [5]})";
+  const auto cells = [&](const std::vector<std::string>& wanted) {
+    return rows("x.jsonl", row, 0, wanted).at(0);
+  };
+  EXPECT_EQ(cells({"a.t.1.u", "a.t.1", "l.0"}), "o:1|o:{\"u\":1}|o:5|");
+  EXPECT_EQ(cells({"a.7", "a.n.x", "a.t.9", "a.x", "l.-1", "l.x"}), "t:s|n:|m:|m:|m:|m:|");
+  EXPECT_EQ(cells({"a.t.0"}), "n:|") << "the column of that name goes before a path";
+  EXPECT_THAT(rows("x.jsonl", "{\"a\":{\"b\":1},\"a.b\":2}\n{\"a.b\":2,\"a\":{\"b\":1}}\n{\"a\":{\"b\":1}}",
+                   0, {"a.b"}),
+              ElementsAre("o:2|", "o:2|", "o:1|"));
+  EXPECT_THAT(error("x.jsonl", "{\"a\":{\"b\":1},\"a\":{\"b\":1}}"), HasSubstr("stands twice"));
+  EXPECT_THAT(rows("x.csv", "a.b,a\n1,2\n", 0, {"a.b", "a", "a.c"}), ElementsAre("t:1|t:2|m:|"));
 }
 
-TEST_F(SourceFilesTest, WhatCannotBeReadIsNamed) {
-  EXPECT_THAT(error(write("x.parquet", "")), HasSubstr("does not read .parquet files yet"));
-  EXPECT_THAT(error(folder_.string()), HasSubstr("does not read .parquet files yet"));
-  EXPECT_THAT(error(write("x.bin", "")), HasSubstr("cannot be told from its name"));
-  EXPECT_THAT(error(write("x.jsonl", ""), "subset"), HasSubstr("no subset \"subset\""));
-  EXPECT_THAT(error("org/name"), HasSubstr("does not read datasets from the hub yet"));
-  EXPECT_THAT(error("./nowhere"), HasSubstr("no such file or folder"));
-  std::filesystem::create_symlink(folder_ / "loop", folder_ / "loop");
-  EXPECT_THAT(error((folder_ / "loop").string()), HasSubstr("cannot open"));
-}
-
-TEST_F(SourceFilesTest, LinksAndOddNamesAreFollowed) {
-  const auto target = write("a folder %=\xC3\xA9/x.jsonl", "");
-  std::filesystem::create_symlink(target.parent_path(), folder_ / "link");
-  EXPECT_EQ(find_source_files((folder_ / "link").string(), "", "train", false).files.size(), 1u);
+// Oracle: CPython's csv.reader with that delimiter.
+TEST_F(RowSourceTest, TabsSeparateToo) {
+  EXPECT_THAT(rows("x.tsv", "a\tb\n1,5\t\"x\ty\"\n"), ElementsAre("t:1,5|t:x\ty|"));
 }
 
 }  // namespace

@@ -13,11 +13,11 @@ Example example(std::size_t tokens, std::int32_t prompt) {
 }
 
 TEST(SampleStatistics, FiguresByHand) {
-  ExampleSet set;
-  set.append(example(3, 1));   // 2 trained
-  set.append(example(40, 0));  // 39: nothing predicts the first token
-  set.append(example(31, 30));
-  const auto statistics = sample_statistics(set);
+  ExampleBuffer examples;
+  examples.append(example(3, 1));   // 2 trained
+  examples.append(example(40, 0));  // 39: nothing predicts the first token
+  examples.append(example(31, 30));
+  const auto statistics = sample_statistics(ExampleSet(std::move(examples)));
   EXPECT_EQ(statistics["samples"], 3);
   EXPECT_EQ(statistics["tokens"], 74);
   EXPECT_EQ(statistics["trained_tokens"], 42);
@@ -37,10 +37,10 @@ TEST(SampleStatistics, FiguresByHand) {
 
 TEST(SampleStatistics, EverySampleIsInABin) {
   for (const std::size_t longest : {1, 31, 32, 63, 64, 2048, 131072}) {
-    ExampleSet set;
-    set.append(example(longest, 0));
-    set.append(example(1, 0));
-    const auto statistics = sample_statistics(set);
+    ExampleBuffer examples;
+    examples.append(example(longest, 0));
+    examples.append(example(1, 0));
+    const auto statistics = sample_statistics(ExampleSet(std::move(examples)));
     const auto bins = statistics["lengths"]["samples"].get<std::vector<std::int64_t>>();
     EXPECT_LE(bins.size(), 32u) << longest;
     EXPECT_EQ(std::accumulate(bins.begin(), bins.end(), std::int64_t{0}), 2) << longest;

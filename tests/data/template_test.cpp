@@ -52,7 +52,8 @@ TEST(Template, MistakesNameTheColumn) {
   EXPECT_EQ(where("abc{"), "--flag, column 4");
   EXPECT_EQ(where("abc{name"), "--flag, column 4");
   EXPECT_EQ(where("\xC3\xA9\xE2\x82\xAC{0}"), "--flag, column 3");
-  EXPECT_EQ(where("{a.b}"), "--flag, column 1");
+  EXPECT_EQ(where("{a.}"), "--flag, column 1");
+  EXPECT_EQ(where("{a..b}"), "--flag, column 1");
   EXPECT_EQ(where("{a!r}"), "--flag, column 1");
   EXPECT_EQ(where("x{}y"), "--flag, column 2");
   EXPECT_EQ(where("a}b"), "--flag, column 2");

@@ -109,7 +109,7 @@ def test_quantized_and_missing_bases(base: Path, checkpoint: Path):
         name: tensor.to(torch.uint8) if "q_proj" in name else tensor for name, tensor in tensors.items()})  # fmt: skip
     assert_refused(convert(base, checkpoint, check=False), MODEL, "q_proj.weight' is of dtype U8", "unquantized")
     shutil.rmtree(base)
-    assert_refused(convert(base, checkpoint, check=False), USAGE, "--base_model", "is not a folder")
+    assert_refused(convert(base, checkpoint, check=False), USAGE, "neither a folder nor the id")
 
 
 def test_checkpoints_that_are_not_complete(base: Path, checkpoint: Path):

@@ -30,10 +30,10 @@ def run(tiny, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def push(model: Path, run: Path, hub: Hub, *flags: str, token: str = TOKEN, path: str | None = None):
+def push(model: Path, run: Path, hub: Hub, *flags: str, token: str = TOKEN, python: str = ""):
     environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1",
                                 "HF_HOME": str(run.parent / "hf_home"),
-                                "PATH": path or f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # fmt: skip
+                                "ANNEAL_PYTHON": python or sys.executable}  # fmt: skip
     environment.pop("HF_HUB_OFFLINE", None)
     return subprocess.run([BUILD / "anneal", "convert", "--base_model", model, "--checkpoints_dir", run, "--push_to_hub",
                            "tester/my-model", *flags], capture_output=True, text=True, env=environment)  # fmt: skip
@@ -78,6 +78,6 @@ def test_a_wrong_token(tiny, run: Path, hub: Hub):
 
 
 def test_no_client(tiny, run: Path, hub: Hub, tmp_path: Path):
-    done = push(tiny("qwen3")[0], run, hub, path=str(tmp_path))
+    done = push(tiny("qwen3")[0], run, hub, python=str(tmp_path / "python3"))
     assert done.returncode == 2 and "`hf` is not installed" in done.stderr and "pip install huggingface_hub" in done.stderr
     assert hub.asked == []

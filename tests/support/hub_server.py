@@ -1,4 +1,4 @@
-"""A Hugging Face Hub of one process: what `hf upload` asks of it, over HTTP on the loopback interface."""
+"""A Hugging Face Hub of one process: what `hf upload` and `hf download` ask of it, over HTTP on the loopback interface."""
 
 import base64
 import hashlib
@@ -7,21 +7,28 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 TOKEN = "hf_loopback"
 
 
 class Hub:
-    """repositories[name][path] -> bytes, as committed."""
+    """repositories[name][path] -> bytes, as committed; a dataset's name begins with "datasets/"."""
 
     def __init__(self) -> None:
         self.repositories: dict[str, dict[str, bytes]] = {}
+        self.branches: dict[tuple[str, str], dict[str, bytes]] = {}  # (name, revision) -> files, beside the branch main
+        self.gated: set[str] = set()
+        self.may_answer = threading.Event()  # a test may hold the answers back
+        self.may_answer.set()
         self.large_files: dict[str, bytes] = {}  # by SHA-256
         self.asked: list[str] = []
         self.endpoint = ""
 
     def answer(self, method: str, path: str, body: bytes, token: str) -> tuple[int, Any]:
         self.asked.append(f"{method} {path}")
+        if method in ("GET", "HEAD") and (path.startswith(("/api/models/", "/api/datasets/")) or "/resolve/" in path):
+            return self._read(path, token)
         if method == "PUT":
             oid = path.rsplit("/", 1)[1]
             if hashlib.sha256(body).hexdigest() != oid:
@@ -60,6 +67,34 @@ class Hub:
         siblings = [{"rfilename": name} for name in self.repositories[repository]]
         return 200, {"id": repository, "sha": "1" * 40, "siblings": siblings, "private": False, "tags": []}
 
+    def _read(self, path: str, token: str) -> tuple[int, Any]:
+        """The list of a repository's files, or one of them with the headers that the client's cache goes by."""
+        kind = "datasets/" if path.startswith(("/api/datasets/", "/datasets/")) else ""
+        words = path.removeprefix("/api/").removeprefix("/").removeprefix("models/").removeprefix("datasets/").split("/")
+        name = kind + "/".join(words[:2])
+        if name in self.gated and token != f"Bearer {TOKEN}":
+            return (403 if token else 401), Refusal("GatedRepo")
+        if name not in self.repositories:
+            return 404, Refusal("RepoNotFound")
+        revision = unquote(words[3]) if len(words) > 3 else "main"
+        commits = {hashlib.sha1(f"{name} {branch}".encode()).hexdigest(): branch for branch in self._branches_of(name)}
+        revision = commits.get(revision, revision)
+        if revision not in commits.values():
+            return 404, Refusal("RevisionNotFound")
+        files = self.repositories[name] if revision == "main" else self.branches[name, revision]
+        commit = next(commit for commit, branch in commits.items() if branch == revision)
+        if words[2:3] == ["tree"]:
+            entries = [(file, {"size": len(content), "oid": hashlib.sha1(content).hexdigest()}) for file, content in files.items()]
+            return 200, [{"type": "file", "path": file} | entry for file, entry in entries]
+        if words[2:3] != ["resolve"]:
+            siblings = [{"rfilename": file} for file in files]
+            return 200, {"id": "/".join(words[:2]), "sha": commit, "siblings": siblings, "private": False, "tags": []}
+        file = unquote("/".join(words[4:]))
+        return (200, File(files[file], commit)) if file in files else (404, Refusal("EntryNotFound"))
+
+    def _branches_of(self, name: str) -> list[str]:
+        return ["main"] + [branch for owner, branch in self.branches if owner == name]
+
     def _object(self, one: dict[str, Any]) -> dict[str, Any]:
         href = f"{self.endpoint}/large/{one['oid']}"
         return one | {"authenticated": True, "actions": {"upload": {"href": href, "header": {}}}}
@@ -70,6 +105,18 @@ class Hub:
             files[value["path"]] = base64.b64decode(value["content"])
         elif key == "lfsFile":
             files[value["path"]] = self.large_files[value["oid"]]
+
+
+class File:
+    def __init__(self, content: bytes, commit: str) -> None:
+        self.content = content
+        self.headers = {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
+
+
+class Refusal:
+    def __init__(self, code: str) -> None:
+        self.content = b"{}"
+        self.headers = {"X-Error-Code": code, "X-Error-Message": f"the hub says {code}"}
 
 
 def _is_large(path: str) -> bool:
@@ -86,10 +133,13 @@ def running_hub():
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             token = self.headers.get("Authorization") or ""
+            hub.may_answer.wait()
             status, answer = hub.answer(self.command, self.path.split("?")[0], body, token)
-            content = json.dumps(answer).encode()
+            plain = isinstance(answer, (File, Refusal))
+            content = answer.content if plain else json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            for name, value in (answer.headers if plain else {"Content-Type": "application/json"}).items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if self.command != "HEAD":
@@ -106,5 +156,6 @@ def running_hub():
     try:
         yield hub
     finally:
+        hub.may_answer.set()
         server.shutdown()
         server.server_close()

@@ -1,0 +1,13 @@
+# Arrow C++ from the pinned pyarrow wheel in .venv. Only src/arrow links it.
+file(GLOB ANNEAL_PYARROW ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/pyarrow)
+add_library(anneal_arrow_wheel INTERFACE)
+target_include_directories(anneal_arrow_wheel SYSTEM INTERFACE ${ANNEAL_PYARROW}/include)
+foreach(name arrow parquet)
+  file(GLOB library ${ANNEAL_PYARROW}/lib${name}.so.*)
+  if(NOT library)
+    message(FATAL_ERROR "no pyarrow wheel in .venv; run tools/setup first")
+  endif()
+  add_library(wheel_${name} SHARED IMPORTED)
+  set_target_properties(wheel_${name} PROPERTIES IMPORTED_LOCATION ${library})
+  target_link_libraries(anneal_arrow_wheel INTERFACE wheel_${name})
+endforeach()

@@ -1,0 +1,32 @@
+// A temporary file without a name: bytes that would not fit memory, gone when the process is.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace anneal {
+
+class NamelessFile {
+ public:
+  // Throws UserError(kResources) here and below where the disk refuses.
+  explicit NamelessFile(std::filesystem::path folder);
+  ~NamelessFile();
+  NamelessFile(const NamelessFile&) = delete;
+  NamelessFile& operator=(const NamelessFile&) = delete;
+
+  void append(std::string_view bytes);
+  // All that was appended, as long as this lives. Call once, last.
+  std::string_view map();
+
+ private:
+  void flush();
+  [[noreturn]] void fail_io(const char* action) const;
+
+  std::filesystem::path folder_;
+  int descriptor_ = -1;
+  std::size_t size_ = 0;
+  std::string buffer_;
+  void* mapped_ = nullptr;
+};
+
+}  // namespace anneal

@@ -1,0 +1,88 @@
+#include "hub/model.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/nearest.h"
+
+namespace anneal {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has(const fs::path& folder, const std::string& name) {
+  std::error_code error;
+  return fs::is_regular_file(folder / name, error);
+}
+
+bool has_all_weights(const fs::path& folder) {
+  if (has(folder, "model.safetensors")) return true;
+  if (!has(folder, "model.safetensors.index.json")) return false;
+  try {
+    const Json index = read_json_file(folder / "model.safetensors.index.json", ExitCode::kModel);
+    for (const auto& [tensor, file] : index.at("weight_map").items())
+      if (!has(folder, file)) return false;
+    return true;
+  } catch (const UserError&) {
+    return true;  // who loads the model says what is wrong with the index
+  } catch (const Json::exception&) {
+    return true;
+  }
+}
+
+bool is_there(const fs::path& folder, ModelPart part) {
+  if (part == ModelPart::kTokenizer) return has(folder, "tokenizer.json");
+  return has(folder, "config.json") && has(folder, "tokenizer.json") && has_all_weights(folder);
+}
+
+Problem no_such_model(const std::string& path_or_id, const std::string& where) {
+  const auto nearest = nearest_path(path_or_id);
+  return {"\"" + path_or_id + "\" is neither a folder nor the id of a model on the hub", where,
+          nearest.empty() ? "give the path of a folder, or an id such as Qwen/Qwen3-0.6B"
+                          : "did you mean " + nearest + "?"};
+}
+
+// Weights in other formats, and copies of them in folders, are not read.
+HubSelection files_of(ModelPart part) {
+  HubSelection files{{}, {"*.json", "*.jinja", "merges.txt", "tokenizer.model"}, {"*/*"}};
+  if (part == ModelPart::kWhole) {
+    files.include.push_back("*.safetensors");
+    files.exclude.push_back("consolidated*");
+    return files;
+  }
+  files.exclude.push_back("*.index.json");
+  return files;
+}
+
+}  // namespace
+
+fs::path find_model(const ModelName& model, ModelPart part) {
+  if (is_folder(model.path_or_id)) return model.path_or_id;
+  if (!is_hub_id(model.path_or_id)) return {};
+  const auto snapshot = cached_snapshot({RepositoryKind::kModel, model.path_or_id, model.revision});
+  return snapshot && is_there(*snapshot, part) ? *snapshot : fs::path();
+}
+
+void check_model_name(const std::string& path_or_id, const std::string& flag,
+                      std::vector<Problem>& problems) {
+  if (!is_folder(path_or_id) && !is_hub_id(path_or_id)) problems.push_back(no_such_model(path_or_id, flag));
+}
+
+fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, const HubLog& log) {
+  if (auto folder = find_model(model, part); !folder.empty()) return folder;
+  const auto& id = model.path_or_id;
+  if (!is_hub_id(id)) throw UserError(ExitCode::kUsage, no_such_model(id, "model"));
+  if (is_offline || is_hub_offline())
+    fail(ExitCode::kUsage,
+         "\"" + id + "\" is no folder here, not whole in the hub's cache, and the network is off",
+         hub_cache().string(), "download it where the network is on: hf download " + id);
+  const auto snapshot = download_from_hub({RepositoryKind::kModel, id, model.revision}, files_of(part), log);
+  if (!is_there(snapshot, part))
+    fail(ExitCode::kModel,
+         part == ModelPart::kTokenizer
+             ? "the model has no tokenizer.json"
+             : "the model lacks config.json, tokenizer.json or its weights as safetensors",
+         id, "name a model that has them; pickled weights (.bin) are never read");
+  return snapshot;
+}
+
+}  // namespace anneal
