@@ -14,12 +14,6 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/peft_adapter.h"
 #include "checkpoint/staged_folder.h"
-#include "data/preflight.h"
-#include "data/prepare.h"
-#include "data/sample_statistics.h"
-#include "data/token_cache.h"
-#include "data/tokenizer_encoder.h"
-#include "data/tokenizing_progress.h"
 #include "device/cuda_object.h"
 #include "device/device.h"
 #include "engine/dry_run.h"
@@ -27,6 +21,7 @@
 #include "engine/resume.h"
 #include "engine/selftest_stamp.h"
 #include "engine/train_world.h"
+#include "engine/training_samples.h"
 #include "engine/weight_notes.h"
 #include "launch/environment.h"
 #include "nn/kernel_set.h"
@@ -35,54 +30,6 @@
 
 namespace anneal {
 namespace {
-
-struct Samples {
-  ExampleSet training, validation;
-};
-
-void describe_examples(const ExampleSet& set, const char* name, RunLog& log) {
-  std::string notes;
-  for (const auto& [reason, rows] : set.counts().dropped)
-    notes += fmt::format(", {} dropped ({})", rows, reason);
-  if (set.counts().skipped > 0) notes += fmt::format(", {} bad lines skipped", set.counts().skipped);
-  if (set.counts().truncated > 0) notes += fmt::format(", {} cut at max_seq_length", set.counts().truncated);
-  log.say(fmt::format("{}: {} samples, {} tokens, {} of them trained, longest {}{}", name, set.size(),
-                      set.tokens(), set.counts().trained_tokens, set.counts().longest, notes));
-}
-
-Samples load_samples(const TrainRequest& request, const PreparedData& data, const Tokenizer& tokenizer,
-                     RunLog& log) {
-  const TokenizerEncoder encoder(tokenizer, request.example);
-  const auto folder = request.model.folder();
-  ChatRenderer chats(folder, tokenizer.added_tokens());
-  ExampleSetOptions options{.threads = request.train.dataloader_num_workers,
-                            .skip_bad_rows = request.dataset.skip_bad_rows,
-                            .chats = &chats};
-  const TokenOrigin origin{data.data_sha256, folder};
-  const auto load = [&](const std::filesystem::path& file) {
-    if (auto* console = log.console()) options.progress = tokenizing_progress(*console, file);
-    return load_kept_examples(file, origin, encoder, request.example, options,
-                              [&](const std::string& line) { log.say(line); });
-  };
-  Samples samples;
-  samples.training = load(data.training);
-  describe_examples(samples.training, "training", log);
-  options.first_rows = request.train.max_eval_samples;
-  options.required = false;
-  samples.validation = load(data.validation);
-  if (samples.validation.size() > 0)
-    describe_examples(samples.validation, "validation", log);
-  else
-    log.say("warning: no validation samples; no evaluation, no early stopping, one checkpoint at the end");
-  return samples;
-}
-
-void write_sample_statistics(const Samples& samples, const std::filesystem::path& run) {
-  const Json statistics = {{"version", 1},
-                           {"training", sample_statistics(samples.training)},
-                           {"validation", sample_statistics(samples.validation)}};
-  write_file_atomically(run / kSampleStatistics, statistics.dump() + "\n");
-}
 
 // --resume with an adapter that has no state beside it, another program's: as --init_adapter.
 void take_weights_alone(TrainRequest& request, RunLog& log) {
@@ -170,10 +117,10 @@ std::int64_t total_steps(const TrainRequest& request, const ExampleSet& training
 
 // Resolved once for a run, and kept when it is resumed; what a flag says now counts all the same.
 StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const RunStart& start,
-                   const Samples& samples, World& world, RunLog& log) {
+                   const TrainingSamples& samples, World& world, RunLog& log) {
   auto& group = world.group();
   const auto pool = request.train.per_device_train_batch_size * request.train.gradient_accumulation_steps;
-  const auto longest = std::max(samples.training.counts().longest, samples.validation.counts().longest);
+  const auto longest = samples.longest();
   const auto& before = start.record.plan;
   const bool is_kept = start.continues && before.micro_batch_tokens > 0 &&
                        request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
@@ -303,20 +250,6 @@ void say_what_is_trained(const TrainRequest& request, const RunDirectory& direct
   if (request.train.use_liger_kernel) log.say("notice: --use_liger_kernel has no effect");
 }
 
-// The root builds what is missing; the others take what it has built.
-PreparedData prepared_data(const TrainRequest& request, ProcessGroup& group, RunLog& log) {
-  PreparedData data;
-  const auto prepare = [&] {
-    data = prepare_data(request.dataset, request.train.seed, [&](const std::string& line) { log.say(line); });
-  };
-  group.on_root(prepare);
-  group.on_all([&] {
-    if (!group.is_root()) prepare();
-  });
-  require_agreement(data.data_sha256, "data", group);
-  return data;
-}
-
 }  // namespace
 
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
@@ -357,18 +290,10 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto data = prepared_data(request, group, log);
   const bool same_data = require_same_data(start, data.data_sha256, directory, log);
   const auto samples = load_samples(request, data, tokenizer, log);
-  require_sound_samples(samples.training, request.example, tokenizer.bos_id(), request.run.force,
-                        [&](const std::string& line) { log.say(line); });
-  if (const auto end = unknown_end(samples.training, tokenizer.stop_ids()); end && tokenizer.is_special(*end))
-    log.say(fmt::format(
-        "notice: the samples end in {}, at which generation does not stop by the model's files: add "
-        "its id {} to eos_token_id in generation_config.json, or name it where texts are generated",
-        tokenizer.piece(*end), *end));
   const auto plan = plan_step(model, request, start, samples, *world, log);
   const auto steps = total_steps(request, samples.training, group.size());
   if (request.run.dry_run) {
-    const auto longest = std::max(samples.training.counts().longest, samples.validation.counts().longest);
-    say_dry_run({model, plan, longest, pool_size(request, group.size()), steps}, start, log);
+    say_dry_run({model, plan, samples.longest(), pool_size(request, group.size()), steps}, start, log);
     world->leave();
     return static_cast<int>(ExitCode::kOk);
   }
