@@ -24,7 +24,6 @@ struct FieldTraits {
   bool may_differ = false;        // when a run is resumed: it does not shape the training
   bool positional = false;        // arguments that are no flags belong to it; one field of a command at most
   std::string_view heading = {};  // of --help, from this field of a group on
-  std::string_view later = {};    // what it belongs to, while that part is not built: giving it is refused
 };
 
 // Calls visit(name, value, help, traits) for every field of `options`, in declaration order.

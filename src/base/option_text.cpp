@@ -22,8 +22,7 @@ std::string placeholder(const Option& option) {
 
 std::string with_notes(const Option& option) {
   return option.help + (option.is_list ? " May be given several times." : "") +
-         (option.traits.positional ? " May be given without the flag's name." : "") +
-         (option.traits.later.empty() ? "" : " Not in this version yet.");
+         (option.traits.positional ? " May be given without the flag's name." : "");
 }
 
 // Lines of at most a hundred columns, indented.

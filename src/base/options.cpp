@@ -83,11 +83,6 @@ Problem wrong_value(const Option& option, const std::string& given, const std::s
   return {"\"" + given + "\" is not " + expected, "--" + option.name, "give " + expected};
 }
 
-Problem belongs_to_later_part(const Option& option) {
-  return {"this version does not have " + std::string(option.traits.later) + " yet", "--" + option.name,
-          "leave the flag out"};
-}
-
 }  // namespace
 
 void OptionTable::add(const std::string& name, std::int64_t& value, const std::string& help,
@@ -208,13 +203,8 @@ void OptionTable::parse_config_file(const std::string& path, std::set<std::strin
              nearest.empty() ? "see --help for the list" : "did you mean \"" + nearest + "\"?"});
         continue;
       }
-      const Json before = option->value();
       try {
         option->set_json(value);
-        // A whole resolved config may be given back: what belongs to a later part is refused only when
-        // changed.
-        if (!option->traits.later.empty() && option->value() != before)
-          problems.push_back(belongs_to_later_part(*option));
         given.insert(key);
       } catch (const std::invalid_argument& error) {
         problems.push_back({"\"" + key + "\": " + value.dump() + " is not " + error.what(), path,
@@ -303,10 +293,6 @@ std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
   for (const auto& path : config_files) parse_config_file(path, names, problems);
   std::set<const Option*> started;  // lists whose items of a config file have given way to the flags
   for (const auto& [option, text] : assignments) {
-    if (!option->traits.later.empty()) {
-      problems.push_back(belongs_to_later_part(*option));
-      continue;
-    }
     try {
       if (option->is_list && started.insert(option).second) option->set_json(Json::array());
       option->set_text(text);

@@ -23,7 +23,6 @@ struct Sample {
   std::string mode = "auto";
   std::optional<std::int64_t> limit;
   std::string mapping = "{}";
-  std::string shards = "one";
   std::vector<std::string> stop;
   Inner inner;
   static void fields(auto& c, auto field) {
@@ -32,7 +31,6 @@ struct Sample {
     field("mode", c.mode, "A choice.", FieldTraits{.choices = {"auto", "on", "off"}});
     field("limit", c.limit, "A limit.");
     field("mapping", c.mapping, "A map.", FieldTraits{.json_text = true});
-    field("shards", c.shards, "Shards.", FieldTraits{.later = "sharding"});
     field("stop", c.stop, "A list.");
     field("inner", c.inner, "");
   }
@@ -93,12 +91,6 @@ TEST(Options, ChecksRanges) {
 }
 
 TEST(Options, PrefixesAreNotAccepted) { EXPECT_EQ(parse({"--coun=4"}).problems.size(), 1u); }
-
-TEST(Options, AFlagOfALaterPartIsRefused) {
-  const auto parsed = parse({"--shards=two"});
-  ASSERT_EQ(parsed.problems.size(), 1u);
-  EXPECT_NE(parsed.problems[0].problem.find("sharding"), std::string::npos);
-}
 
 TEST(Options, LoadGivesBackWhatToJsonWrote) {
   Sample written{.count = 9, .remove_columns = true, .mode = "off", .limit = 2, .mapping = "{\"a\":1}"};
