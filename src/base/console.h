@@ -25,12 +25,12 @@ class Console {
   // Figures, and the line that says them to a person.
   void say_figures(const Json& figures, const std::string& line);
   void progress(const std::string& line);  // replaced by the next; only on a terminal
+  void clear_progress();                   // before others write to the same terminal
   bool shows_progress() const;             // whether progress() does anything
   bool has_color() const { return has_color_; }
 
  private:
   void write(const std::string& line);
-  void clear_progress();
   std::FILE* to_;
   bool is_terminal_, has_color_;
   bool has_progress_ = false;

@@ -77,10 +77,11 @@ void show_tokens(const ExampleView& example, const Tokenizer& tokenizer) {
              example.trained_tokens(), text, pieces);
 }
 
-void check_and_show(const std::filesystem::path& path, const PrepareOptions& options, Console& console) {
+void check_and_show(const std::filesystem::path& path, const PrepareOptions& options, Console& console,
+                    const std::function<void(const std::string&)>& notice) {
   const auto say = [&](const std::string& line) { console.say(line); };
   const auto model = fetch_model({options.hf_model_id, options.hf_model_revision}, ModelPart::kTokenizer,
-                                 options.dataset.offline, say);
+                                 options.dataset.offline, notice);
   const auto tokenizer = Tokenizer::load(model);
   const TokenizerEncoder encoder(tokenizer, options.example);
   ChatRenderer chats(model, tokenizer.added_tokens());
@@ -96,7 +97,7 @@ void check_and_show(const std::filesystem::path& path, const PrepareOptions& opt
   for (const auto& line : preflight_report(examples, options.example)) say(line);
   for (std::int64_t index = 0; index < std::min(options.show, examples.size()); ++index)
     show_tokens(examples[index], tokenizer);
-  require_sound_samples(examples, options.example, tokenizer.bos_id(), options.force, say);
+  require_sound_samples(examples, options.example, tokenizer.bos_id(), options.force, notice);
 }
 
 void say_lines(const std::string& text, Console& console) {
@@ -108,12 +109,12 @@ void say_lines(const std::string& text, Console& console) {
 
 int run_prepare(PrepareOptions& options, const std::set<std::string>&) {
   Console console, aside(stderr);
-  const auto data = prepare_data(options.dataset, static_cast<std::uint64_t>(options.seed),
-                                 [&](const std::string& line) { aside.say(line); });
+  const auto notice = [&](const std::string& line) { aside.say(line); };
+  const auto data = prepare_data(options.dataset, static_cast<std::uint64_t>(options.seed), notice);
   if (!data.foreign && options.dataset.describes_dataset) say_lines(describe(options.dataset), console);
   say_summary(data, console);
   if (!options.hf_model_id.empty())
-    check_and_show(data.training, options, console);
+    check_and_show(data.training, options, console, notice);
   else if (options.show > 0)
     show_texts(data.training, options);
   return static_cast<int>(ExitCode::kOk);

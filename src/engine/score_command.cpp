@@ -59,6 +59,7 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   Progress progress(console, "scoring", "samples");
   const auto scores = score_samples(model, samples, request.batch_tokens, alone,
                                     [&](std::int64_t done) { progress.at(done, examples.size()); });
+  console.clear_progress();
   std::string lines;
   for (std::int64_t index = 0; index < examples.size(); ++index) {
     OrderedJson line;

@@ -286,6 +286,7 @@ void CausalLm::for_each_linear(const std::function<void(Linear&)>& visit) {
 void CausalLm::pack() {
   for (auto& layer : layers) {
     layer.for_each_linear([this](Linear& linear) { linear.pack(precision.compute); });
+    if (layer.moe) layer.moe->router.pack(at::kFloat);
     weights_->drop_pages();
   }
   packed_head_ = std::make_unique<PackedLinear>(head_weight_VE(), precision.compute);

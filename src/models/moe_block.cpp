@@ -6,7 +6,6 @@
 #include <ATen/ops/bincount.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/topk.h>
@@ -66,8 +65,8 @@ bool MoeBlock::is_trained() const {
 
 Routing MoeBlock::route(const at::Tensor& h_NE) const {
   Routing routing;
-  routing.probabilities_NX =
-      at::softmax(at::linear(h_NE.to(at::kFloat), router.weight_OI.to(at::kFloat)), -1);
+  LoraActivations none;
+  routing.probabilities_NX = at::softmax(router.forward(h_NE.to(at::kFloat), {}, none), -1);
   std::tie(routing.weights_NT, routing.experts_NT) =
       at::topk(routing.probabilities_NX, experts_per_token, -1);
   if (normalizes_weights) routing.weights_NT.div_(routing.weights_NT.sum(-1, true));

@@ -152,12 +152,12 @@ def test_several_processes_speak_json_too(work: Path):
 
 
 def test_json_errors_have_their_parts(work: Path):
-    command = [BUILD / "anneal", "train", "--hf_model_id", "modle", "--lora_rank", "0", "--log_format", "json"]
+    command = [BUILD / "anneal", "train", "--hf_model_id", "./modle", "--lora_rank", "0", "--log_format", "json"]
     failed = subprocess.run(command, cwd=work, capture_output=True, text=True)
     error = json.loads(failed.stderr)
     assert failed.returncode == error["exit_code"] == 2 and error["level"] == "error"
     assert [problem["where"] for problem in error["problems"]] == ["--lora_rank", "--hf_model_id"]
-    assert "did you mean model?" in error["problems"][1]["remedy"]
+    assert "did you mean ./model?" in error["problems"][1]["remedy"]
     command = [BUILD / "anneal", *SCORE[:3], "--data", "rows", "--log_format", "json", "--max_seq_length", "128"]
     failed = subprocess.run(command, cwd=work, capture_output=True, text=True)  # in the engine
     error = json.loads(failed.stderr.splitlines()[-1])

@@ -174,9 +174,10 @@ def test_ids_of_the_hugging_face_cache(encoder, tmp_path, monkeypatch):
     # The hub has moved the model below the name of an organisation; both names find it.
     entry = tmp_path / "hub" / "models--distilbert--distilbert-base-uncased"
     (entry / "refs").mkdir(parents=True)
-    (entry / "refs/main").write_text("0123abc")
+    commit = "0123456789abcdef" * 2 + "01234567"
+    (entry / "refs/main").write_text(commit)
     (entry / "snapshots").mkdir()
-    (entry / "snapshots/0123abc").symlink_to(encoder("distilbert"))
+    (entry / "snapshots" / commit).symlink_to(encoder("distilbert"))
     wanted = ours(tmp_path, bertscore_model=encoder("distilbert"), bertscore_layer=2)
     for name in "distilbert-base-uncased", "distilbert/distilbert-base-uncased":
         assert torch.equal(ours(tmp_path, **(request | {"bertscore_model": name})), wanted)

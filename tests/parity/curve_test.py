@@ -62,7 +62,8 @@ def _assert_curves(run: Path, reference: hf_train.Result) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("llama", "lora"), ("mixtral", "lora"), ("phi3", "lora"), ("qwen3", "lora"), ("llama", "rslora"), ("qwen3", "dora")],
+    # Not of adapters of experts: where transformers 5 joins gate and up, PEFT also trains the zeros between the two.
+    [("llama", "lora"), ("qwen3-moe-dense", "lora"), ("phi3", "lora"), ("qwen3", "lora"), ("llama", "rslora"), ("qwen3", "dora")],
 )
 def test_lora_curve_equals_peft(name: str, kind: str, tiny, rows: list[dict[str, str]], tmp_path: Path):
     folder, adapter = tiny(name, kind=kind)
