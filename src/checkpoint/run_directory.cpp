@@ -226,9 +226,6 @@ void RunDirectory::rotate(std::int64_t step, std::int64_t keep) {
 }
 
 void RunDirectory::delete_old(std::int64_t step, std::int64_t keep) {
-  for (const auto& folder : {path_, path_ / kStates})
-    for (const auto& entry : entries_of(folder))  // what an earlier deletion could not finish
-      if (entry.filename().string().starts_with(kTrashPrefix)) fs::remove_all(entry);
   const auto best = pointed_step("best");
   const auto delete_beyond = [&](std::vector<Saved> all, std::int64_t limit) {
     std::erase_if(all, [&](const Saved& entry) { return entry.step > step; });
