@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "base/console.h"
 #include "base/json.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/unicode.h"
@@ -27,9 +28,9 @@ std::string text_of_line(const std::string& line, std::size_t number, bool json_
 }  // namespace
 
 int run_tokenize(TokenizeOptions& options, const std::set<std::string>&) {
-  const Tokenizer tokenizer = Tokenizer::load(fetch_model(
-      {options.hf_model_id, options.hf_model_revision}, ModelPart::kTokenizer,
-      /*is_offline=*/false, [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }));
+  const Tokenizer tokenizer = Tokenizer::load(
+      fetch_model({options.hf_model_id, options.hf_model_revision}, ModelPart::kTokenizer,
+                  /*is_offline=*/false, [](const std::string& line) { Console(stderr).say(line); }));
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
     const std::string text = text_of_line(line, number, options.json_lines);

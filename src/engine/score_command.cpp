@@ -34,11 +34,11 @@ void write_logits(const CausalLm& model, const SampleView& sample, const std::st
 }  // namespace
 
 int run_score(ScoreRequest& request, const std::set<std::string>& given) {
-  request.model.fetch(request.offline, [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  Console console(stderr);  // standard output is for the scores
+  request.model.fetch(request.offline, [&](const std::string& line) { console.say(line); });
   const auto folder = request.model.folder();
   const auto config = read_model_config(folder);
   const auto notice = fit_to_model(request.example, config, given);
-  Console console(stderr);  // standard output is for the scores
   if (!notice.empty()) console.say(notice);
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, config);

@@ -1,11 +1,10 @@
 #include "hub/client.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/console.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/piped_process.h"
@@ -34,21 +33,16 @@ class ProgressPrinter {
  public:
   void show(const std::string& line) {
     const auto now = std::chrono::steady_clock::now();
-    if (is_terminal_) {
-      std::fprintf(stderr, "\r\033[K%s", line.c_str());
-      is_open_ = true;
+    if (console_.shows_progress()) {
+      console_.progress(line);
     } else if (now - last_ >= kProgressInterval) {
-      std::fprintf(stderr, "hub: %s\n", line.c_str());
+      console_.say("hub: " + line);
       last_ = now;
     }
   }
-  ~ProgressPrinter() {
-    if (is_open_) std::fprintf(stderr, "\r\033[K");
-  }
 
  private:
-  bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
-  bool is_open_ = false;
+  Console console_{stderr};
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
