@@ -1,6 +1,7 @@
 #include "base/memory.h"
 
 #include <malloc.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -8,6 +9,21 @@
 #include <string>
 
 namespace anneal {
+namespace {
+
+struct ProcessMemory {
+  std::int64_t mapped, resident;  // bytes
+};
+
+ProcessMemory process_memory() {
+  std::ifstream file("/proc/self/statm");
+  ProcessMemory pages{};
+  file >> pages.mapped >> pages.resident;
+  const auto page = ::sysconf(_SC_PAGESIZE);
+  return {pages.mapped * page, pages.resident * page};
+}
+
+}  // namespace
 
 std::int64_t available_memory_bytes() {
   std::ifstream file("/proc/meminfo");
@@ -20,14 +36,16 @@ std::int64_t available_memory_bytes() {
   return std::numeric_limits<std::int64_t>::max();
 }
 
-std::int64_t resident_memory_bytes() {
-  std::ifstream file("/proc/self/statm");
-  std::int64_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE);
+std::int64_t resident_memory_bytes() { return process_memory().resident; }
+
+std::optional<std::int64_t> address_space_left() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  return static_cast<std::int64_t>(limit.rlim_cur) - process_memory().mapped;
 }
 
 void keep_freed_memory() {
+  if (address_space_left()) return;
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, -1);
   ::mallopt(M_TOP_PAD, 64 << 20);

@@ -1,14 +1,16 @@
 // Memory of the machine and of this process.
 #pragma once
 #include <cstdint>
+#include <optional>
 
 namespace anneal {
 
 std::int64_t available_memory_bytes();  // what can be taken without swapping
 std::int64_t resident_memory_bytes();   // of this process, now
+std::optional<std::int64_t> address_space_left();  // nothing where it has no limit (RLIMIT_AS)
 
 // A step takes and gives back the same large blocks many times: from now on they are kept in the process, so
-// that their pages are made once.
+// that their pages are made once. Not under a limit of the address space, where what is kept is missed.
 void keep_freed_memory();
 
 // Where memory has run out: threads and generated code take theirs from the system, not from what is kept.
