@@ -6,10 +6,10 @@
 
 namespace anneal {
 
-std::vector<NamedValue> trained_values(const CausalLm& model) {
+std::vector<NamedValue> trained_values(const std::vector<Parameter*>& parameters) {
   std::vector<at::Tensor> values;
-  for (const auto* parameter : model.parameters()) values.push_back(parameter->value);
-  return named_values(model.parameters(), values);
+  for (const auto* parameter : parameters) values.push_back(parameter->value);
+  return named_values(parameters, values);
 }
 
 std::vector<NamedValue> named_values(const std::vector<Parameter*>& parameters,

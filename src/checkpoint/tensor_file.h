@@ -18,7 +18,10 @@ struct NamedValue {
 };
 
 // The float32 masters of all trained parameters; of shared ones this rank's parts.
-std::vector<NamedValue> trained_values(const CausalLm& model);
+std::vector<NamedValue> trained_values(const std::vector<Parameter*>& parameters);
+inline std::vector<NamedValue> trained_values(const CausalLm& model) {
+  return trained_values(model.parameters());
+}
 // The same for other tensors of the parameters' values: one for each parameter, in their order.
 std::vector<NamedValue> named_values(const std::vector<Parameter*>& parameters,
                                      const std::vector<at::Tensor>& tensors);

@@ -17,6 +17,10 @@ struct WeightShare {
   bool is_mine(std::size_t shard) const { return static_cast<int>(shard) % ranks == rank; }
 };
 
+// Of parameters that every rank holds whole: those of a whole model, or of an adapter.
+WeightShare share_of_weights(const std::vector<Parameter*>& parameters, bool is_whole_model,
+                             at::ScalarType dtype, ProcessGroup& group);
+
 // Every rank takes part: shared parameters are gathered, one unit of the model at a time.
 WeightShare share_of_weights(const CausalLm& model, at::ScalarType dtype, ProcessGroup& group);
 

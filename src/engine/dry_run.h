@@ -2,14 +2,13 @@
 #pragma once
 #include "engine/resume.h"
 #include "engine/train_request.h"
-#include "models/causal_lm.h"
 #include "train/run_log.h"
-#include "train/step.h"
+#include "train/trainable_model.h"
 
 namespace anneal {
 
 struct DryRun {
-  const CausalLm& model;
+  const TrainableModel& model;
   const StepPlan& plan;
   std::int64_t longest;    // tokens of a sample
   std::int64_t pool_size;  // samples of a step, of all ranks together

@@ -38,10 +38,10 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   request.model.fetch(request.offline, [&](const std::string& line) { console.say(line); });
   const auto folder = request.model.folder();
   const auto config = read_model_config(folder);
-  const auto notice = fit_to_model(request.example, config, given);
+  const auto notice = fit_to_model(request.example, config.rope.longest(), given);
   if (!notice.empty()) console.say(notice);
   const auto tokenizer = Tokenizer::load(folder);
-  require_ids_within(tokenizer, config);
+  require_ids_within(tokenizer, config.vocab_size);
   const TokenizerEncoder encoder(tokenizer, request.example);
   ChatRenderer chats(folder, tokenizer.added_tokens());
   const auto examples = load_examples(request.data, encoder, request.example,

@@ -248,7 +248,7 @@ int run_test(TestRequest& request, const std::set<std::string>& given) {
   const auto engine = choose_engine(request.test, say);
   const auto config = read_model_config(subject.model.model_folder());
   const auto tokenizer = Tokenizer::load(subject.model.tokenizer_folder());
-  require_ids_within(tokenizer, config);
+  require_ids_within(tokenizer, config.vocab_size);
   follow_training(request, subject.run, tokenizer, given);
   const auto ends = render_chats(subject.rows, subject.test_file, subject.model.base_model, tokenizer);
   request.generate.stop_ids.insert(request.generate.stop_ids.end(), ends.begin(), ends.end());

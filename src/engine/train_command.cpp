@@ -22,9 +22,9 @@
 #include "engine/selftest_stamp.h"
 #include "engine/train_world.h"
 #include "engine/training_samples.h"
+#include "engine/trained_model.h"
 #include "engine/weight_notes.h"
 #include "launch/environment.h"
-#include "nn/kernel_set.h"
 #include "train/metric_reporters.h"
 #include "train/trainer.h"
 
@@ -43,63 +43,16 @@ void take_weights_alone(TrainRequest& request, RunLog& log) {
   request.run.resume = "auto";
 }
 
-std::int64_t trained_count(const CausalLm& model) {
+std::int64_t trained_count(const TrainableModel& model) {
   std::int64_t trained = 0;
   for (const auto* parameter : model.parameters()) trained += parameter->numel();
   return trained;
 }
 
-// What an adapter is, its folder says; a flag that says more is a mistake.
-void require_kind(const LoraShape& shape, const LoraOptions& lora, const std::filesystem::path& folder) {
-  const auto require = [&](bool wanted, bool found, const char* flag) {
-    if (wanted && !found)
-      fail(ExitCode::kUsage, "the adapter in " + folder.string() + " is of another kind", flag,
-           "leave the flag out, or start without --init_adapter");
-  };
-  require(lora.use_rslora, shape.use_rslora, "--use_rslora");
-  require(lora.use_dora, shape.use_dora, "--use_dora");
-}
-
-// Makes the model trainable, and shares it over the ranks where that is wanted; returns the shape of the
-// adapter, or nothing for full fine-tuning.
-std::optional<LoraShape> set_up_training(CausalLm& model, const TrainRequest& request, const RunStart& start,
-                                         bool is_shared, ProcessGroup& group, RunLog& log) {
-  const auto& lora = request.lora;
-  std::optional<LoraShape> shape;
-  if (lora.full_ft) {
-    model.train_all_weights();
-  } else if (start.state || lora.init_adapter) {
-    const auto folder = start.state ? start.state_folder : std::filesystem::path(*lora.init_adapter);
-    shape = read_peft_config(folder);
-    require_kind(*shape, lora, folder);
-    shape->dropout = lora.lora_dropout;
-    shape->allow_missing_targets = lora.allow_missing_targets;
-    load_peft_adapter(model, *shape, folder);
-    log.say(fmt::format("adapter from {}: rank {}, alpha {}{}{}", folder.string(), shape->rank, shape->alpha,
-                        shape->use_rslora ? ", rsLoRA" : "", shape->use_dora ? ", DoRA" : ""));
-  } else {
-    shape = LoraShape{lora.lora_rank,
-                      lora.lora_alpha,
-                      lora.lora_dropout,
-                      resolved_targets(model.config, lora.targets()),
-                      lora.allow_missing_targets,
-                      lora.use_rslora,
-                      lora.use_dora};
-    std::string hits;
-    for (const auto& [target, modules] : add_lora(model, *shape, request.train.seed))
-      hits += fmt::format("{}{} {}", hits.empty() ? "" : ", ", target, modules);
-    log.say("LoRA targets and the modules they hit: " + hits);
-  }
-  if (is_shared) model.share(group);
-  if (!start.state && !lora.init_adapter) start_magnitudes(model);
-  if (lora.full_ft && start.state) {
-    read_master_weights(trained_values(model), start.state_folder);
-    for (auto* parameter : model.parameters()) parameter->refresh_compute();
-  }
+void say_trained_share(const TrainableModel& model, RunLog& log) {
   const auto trained = trained_count(model);
-  const auto total = model.num_parameters() + (lora.full_ft ? 0 : trained);
+  const auto total = model.num_parameters() + (model.trains_all_weights() ? 0 : trained);
   log.say(fmt::format("trained parameters: {} / {} ({:.3f}%)", trained, total, 100.0 * trained / total));
-  return shape;
 }
 
 // Samples of one step, of all ranks together.
@@ -116,7 +69,7 @@ std::int64_t total_steps(const TrainRequest& request, const ExampleSet& training
 }
 
 // Resolved once for a run, and kept when it is resumed; what a flag says now counts all the same.
-StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const RunStart& start,
+StepPlan plan_step(const TrainableModel& model, const TrainRequest& request, const RunStart& start,
                    const TrainingSamples& samples, World& world, RunLog& log) {
   auto& group = world.group();
   const auto pool = request.train.per_device_train_batch_size * request.train.gradient_accumulation_steps;
@@ -124,23 +77,23 @@ StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const Run
   const auto& before = start.record.plan;
   const bool is_kept = start.continues && before.micro_batch_tokens > 0 &&
                        request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
-  const auto free = model.device.is_cpu() ? available_memory_of_rank(world) : free_bytes(model.device);
+  const auto device = model.device();
+  const auto free = device.is_cpu() ? available_memory_of_rank(world) : free_bytes(device);
   auto plan = is_kept ? StepPlan{before.micro_batch_tokens, before.kept_layers}
-                      : make_plan(model,
-                                  {request.train.token_budget(), request.train.gradient_checkpointing,
-                                   std::min(pool * longest, samples.training.tokens()), longest},
-                                  free);
+                      : model.make_plan({request.train.token_budget(), request.train.gradient_checkpointing,
+                                         std::min(pool * longest, samples.training.tokens()), longest},
+                                        free);
   // The root's, on every rank: they count their micro-batches by it.
   const Json said =
       Json::parse(group.broadcast_text(Json({plan.micro_batch_tokens, plan.kept_layers}).dump()));
   plan = {said[0], said[1]};
   log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations",
-                      plan.micro_batch_tokens, plan.kept_layers, model.config.num_hidden_layers));
+                      plan.micro_batch_tokens, plan.kept_layers, model.num_hidden_layers()));
   return plan;
 }
 
 // The thread count is part of the plan too, unless the environment sets it.
-ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const StepPlan& step, int ranks,
+ExecutionPlan execution_plan(const TrainableModel& model, const RunStart& start, const StepPlan& step, int ranks,
                              RunLog& log) {
   const auto& before = start.record.plan;
   if (start.state && before.threads > 0 && std::getenv("OMP_NUM_THREADS") == nullptr &&
@@ -150,8 +103,7 @@ ExecutionPlan execution_plan(const CausalLm& model, const RunStart& start, const
                           step.kept_layers,
                           at::get_num_threads(),
                           ranks,
-                          (model.device.is_cpu() ? kernel_set() : device_text(model.device)) +
-                              (model.precision.compute == at::kBFloat16 ? ", bf16" : ", fp32"),
+                          model.kernels(),
                           model.is_shared() ? "full" : "none"};
   const auto text = [](const ExecutionPlan& plan) {
     return fmt::format(
@@ -206,7 +158,7 @@ SaveFormats save_formats(const TrainRequest& request, std::optional<LoraShape> s
 }
 
 // What the states and checkpoints that stay take together, one more being written.
-void require_space_for_states(const CausalLm& model, const TrainRequest& request,
+void require_space_for_states(const TrainableModel& model, const TrainRequest& request,
                               const RunDirectory& directory, RunLog& log) {
   const auto trained = trained_count(model);
   const auto state = trained * 3 * 4;  // float32: weights and two moments
@@ -239,13 +191,12 @@ void open_log(RunLog& log, const TrainRequest& request, const RunStart& start, b
            "```json\n" + read_file(request.model.folder() / "config.json", ExitCode::kModel) + "\n```");
 }
 
-void say_what_is_trained(const TrainRequest& request, const RunDirectory& directory, const CausalLm& model,
+void say_what_is_trained(const TrainRequest& request, const RunDirectory& directory, c10::Device device,
                          const std::string& notice, bool is_shared, int ranks, RunLog& log) {
   log.say("run: " + directory.path().string());
   if (ranks > 1) log.say(fmt::format("{} processes, sharding {}", ranks, is_shared ? "full" : "none"));
-  for (const auto& line : device_notes(request.model.device, model.device)) log.say(line);
+  for (const auto& line : device_notes(request.model.device, device)) log.say(line);
   if (!notice.empty()) log.say(notice);
-  for (const auto& note : weight_notes(model)) log.say(note);
   if (request.train.remove_unused_columns) log.say("notice: --remove_unused_columns has no effect");
   if (request.train.use_liger_kernel) log.say("notice: --use_liger_kernel has no effect");
 }
@@ -255,18 +206,21 @@ void say_what_is_trained(const TrainRequest& request, const RunDirectory& direct
 int run_train(TrainRequest& request, const std::set<std::string>& given) {
   resolve(request.dataset, given);
   const auto folder = request.model.folder();
-  const auto config = read_model_config(folder);
-  const auto notice = fit_to_model(request.example, config, given);
+  const bool is_native = request.train.engine == "native";
+  const auto limits = is_native ? limits_of(read_model_config(folder)) : read_model_limits(folder);
+  const auto notice = fit_to_model(request.example, limits.longest, given);
   const auto tokenizer = Tokenizer::load(folder);
-  require_ids_within(tokenizer, config);
+  require_ids_within(tokenizer, limits.vocab_size);
   const auto device = resolve_device(request.model.device);
   const auto world = meet_other_ranks(request);
   auto& group = world->group();
   const bool is_shared = decide_sharding(request, device, *world);
   RunLog log(group.is_root());
   log.progress("loading " + folder.string());
-  CausalLm model(folder, resolve_precision(request.model, device), device,
-                 is_shared ? Loading::kToBeShared : Loading::kWhole);
+  std::optional<CausalLm> native;
+  if (is_native)
+    native.emplace(folder, resolve_precision(request.model, device), device,
+                   is_shared ? Loading::kToBeShared : Loading::kWhole);
 
   if (request.run.events_fd) log.report_to(*request.run.events_fd);
   take_weights_alone(request, log);
@@ -274,17 +228,23 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
                          request.run.run_name.value_or(default_run_name(request.model.hf_model_id)),
                          request.run.new_run, world->saving_group(), current_launch_id());
   if (request.run.dry_run) directory.only_look();
-  say_what_is_trained(request, directory, model, notice, is_shared, group.size(), log);
+  say_what_is_trained(request, directory, device, notice, is_shared, group.size(), log);
+  if (native)
+    for (const auto& note : weight_notes(*native)) log.say(note);
   if (!device.is_cpu()) {
     const auto say = [&](const std::string& line) { log.say(line); };
     group.on_all([&] {
-      if (world->local_rank() == 0) require_selftest(device, say);
+      if (native && world->local_rank() == 0) require_selftest(device, say);
     });
     world->join_gpus(cuda_object().table->make_nccl_backend,
                      std::chrono::seconds(request.dist.collective_timeout));
   }
   auto start = start_run(request, directory, current_launch_id(), log, group);
-  const auto shape = set_up_training(model, request, start, is_shared, group, log);
+  const auto shape = adapter_shape(request, start, native ? &native->config : nullptr);
+  const auto trained = native ? set_up_native(*native, shape, request, start, is_shared ? &group : nullptr, log)
+                              : set_up_transformers(device, shape, request, start, log);
+  auto& model = *trained;
+  say_trained_share(model, log);
   group.on_root([&] { require_space_for_states(model, request, directory, log); });
   enter_phase("preparing data");
   const auto data = prepared_data(request, group, log);
@@ -317,8 +277,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   Saver saver(directory, save_formats(request, shape, group.is_root(), log), request.run.save_total_limit,
               world->saving_group());
   Trainer trainer({model, group, samples.training, samples.validation, request.train, steps,
-                   request.run.save_steps, plan, model.precision.base.value_or(model.stored_dtype()),
-                   directory.path(), run_record, [&] { reporters->poll(); }},
+                   request.run.save_steps, plan, directory.path(), run_record, [&] { reporters->poll(); }},
                   saver, log);
   if (start.state) {
     trainer.resume(*start.state, start.state_folder);

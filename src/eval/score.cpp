@@ -57,23 +57,6 @@ std::vector<SampleScore> score_batch(const CausalLm& model, const std::vector<Sa
   return scores;
 }
 
-// Gives every rank the scores of all; each sample was scored by one.
-void exchange(std::vector<SampleScore>& scores, const std::vector<std::size_t>& own, ProcessGroup& group) {
-  if (group.size() == 1) return;
-  auto table = at::zeros({static_cast<std::int64_t>(scores.size()), 3}, at::kDouble);
-  auto* rows = table.mutable_data_ptr<double>();
-  for (const auto sample : own) {
-    const auto& score = scores[sample];
-    rows[3 * sample] = score.nll;
-    rows[3 * sample + 1] = static_cast<double>(score.tokens);
-    rows[3 * sample + 2] = score.exact;
-  }
-  group.all_reduce_sum(table);
-  for (std::size_t sample = 0; sample < scores.size(); ++sample)
-    scores[sample] = {rows[3 * sample], static_cast<std::int64_t>(rows[3 * sample + 1]),
-                      rows[3 * sample + 2] != 0};
-}
-
 }  // namespace
 
 std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<SampleView>& samples,
@@ -103,8 +86,25 @@ std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<
       if (round < of_rank.size()) done += static_cast<std::int64_t>(of_rank[round].size());
     progress(done);
   }
-  exchange(scores, shares[group.rank()], group);
+  exchange_scores(scores, shares[group.rank()], group);
   return scores;
+}
+
+void exchange_scores(std::vector<SampleScore>& scores, const std::vector<std::size_t>& own,
+                     ProcessGroup& group) {
+  if (group.size() == 1) return;
+  auto table = at::zeros({static_cast<std::int64_t>(scores.size()), 3}, at::kDouble);
+  auto* rows = table.mutable_data_ptr<double>();
+  for (const auto sample : own) {
+    const auto& score = scores[sample];
+    rows[3 * sample] = score.nll;
+    rows[3 * sample + 1] = static_cast<double>(score.tokens);
+    rows[3 * sample + 2] = score.exact;
+  }
+  group.all_reduce_sum(table);
+  for (std::size_t sample = 0; sample < scores.size(); ++sample)
+    scores[sample] = {rows[3 * sample], static_cast<std::int64_t>(rows[3 * sample + 1]),
+                      rows[3 * sample + 2] != 0};
 }
 
 MeanLoss mean_loss(const std::vector<SampleScore>& scores) {

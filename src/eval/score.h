@@ -21,6 +21,10 @@ std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<
                                        std::int64_t budget, ProcessGroup& group,
                                        const std::function<void(std::int64_t)>& progress);
 
+// Gives every rank the scores of all; `own`: the samples that this rank has scored.
+void exchange_scores(std::vector<SampleScore>& scores, const std::vector<std::size_t>& own,
+                     ProcessGroup& group);
+
 struct MeanLoss {
   double loss = 0;  // sum of NLL / tokens
   std::int64_t tokens = 0, samples = 0, exact = 0;

@@ -215,7 +215,7 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
   }
   fail(ExitCode::kModel,
        architecture.empty() ? "names no architecture" : "unknown architecture " + architecture, where,
-       "use one of " + known);
+       "use one of " + known + "; or train with --engine transformers");
 }
 
 }  // namespace anneal

@@ -15,7 +15,6 @@ struct ModelOptions {
   std::string base_dtype = "auto";
   std::string compute_dtype = "auto";
   std::string device = "auto";
-  std::string engine = "native";
 
   static void fields(auto& c, auto field) {
     field("hf_model_id", c.hf_model_id,
@@ -36,12 +35,9 @@ struct ModelOptions {
     field("device", c.device,
           "Where to run; auto: on the GPU where there is one, otherwise on the processor.",
           FieldTraits{.choices = {"auto", "cpu", "cuda"}, .may_differ = true});
-    field("engine", c.engine, "Who trains.", FieldTraits{.choices = {"native", "transformers"}});
   }
 
   void validate(std::vector<Problem>& problems) const {
-    if (engine == "transformers")
-      problems.push_back({"this version has the native engine only", "--engine", "leave the flag out"});
     check_model_name(hf_model_id, "--hf_model_id", problems);
     check_revision(hf_model_revision, "--hf_model_revision", problems);
   }

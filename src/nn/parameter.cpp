@@ -24,6 +24,15 @@ Parameter Parameter::unshared(std::string name, const at::Tensor& initial) {
   return parameter;
 }
 
+Parameter Parameter::of_tensors(std::string name, const at::Tensor& value, const at::Tensor& gradient) {
+  Parameter parameter;
+  parameter.name = std::move(name);
+  parameter.shape = value.sizes().vec();
+  parameter.value = parameter.compute = value;
+  parameter.value_gradient = parameter.gradient = gradient;
+  return parameter;
+}
+
 std::int64_t Parameter::numel() const { return c10::multiply_integers(shape); }
 
 void Parameter::refresh_compute() {

@@ -25,6 +25,8 @@ struct Parameter {
   Parameter(std::string name, const at::Tensor& initial, at::ScalarType compute_type);
   // To be shared: `compute` is the initial tensor, mapped perhaps, until a unit takes it over.
   static Parameter unshared(std::string name, const at::Tensor& initial);
+  // Of tensors that someone else computes with.
+  static Parameter of_tensors(std::string name, const at::Tensor& value, const at::Tensor& gradient);
 
   std::int64_t numel() const;  // of all of it
   void refresh_compute();      // after value has changed; a shared one's comes with the next gathering

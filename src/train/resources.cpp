@@ -51,33 +51,40 @@ std::int64_t recomputed_bytes_per_token(const CausalLm& model) {
   return model.config.hidden_size * element_bytes(model);
 }
 
-double measured_gemm_flops_per_second(const CausalLm& model) {
+double measured_gemm_flops_per_second(const std::vector<std::vector<std::int64_t>>& shapes,
+                                      at::TensorOptions options) {
   constexpr std::int64_t kRows = 2048;
   constexpr int kRepeats = 5;
   const c10::InferenceMode no_autograd;
   double flops = 0, seconds = 0;
   std::map<std::vector<std::int64_t>, double> seconds_of;  // by shape: experts are many, and alike
-  model.layers.front().for_each_linear([&](const Linear& linear) {
-    const auto shape = linear.weight_OI.sizes().vec();
+  for (const auto& shape : shapes) {
     if (seconds_of.count(shape) == 0) {
-      const auto options = at::TensorOptions(model.device).dtype(model.precision.compute);
-      const auto x = at::zeros({kRows, linear.in_features()}, options);
+      const auto x = at::zeros({kRows, shape[1]}, options);
       const auto weight = at::zeros(shape, options);
-      synchronize(model.device);
+      synchronize(options.device());
       double fastest = std::numeric_limits<double>::infinity();  // a limit is what the machine can do
       for (int repeat = 0; repeat < kRepeats; ++repeat) {
         const auto start = std::chrono::steady_clock::now();
         at::linear(x, weight);
-        synchronize(model.device);
+        synchronize(options.device());
         fastest = std::min(fastest,
                            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
       }
       seconds_of[shape] = fastest;
     }
     seconds += seconds_of[shape];
-    flops += 2.0 * kRows * static_cast<double>(linear.weight_OI.numel());
-  });
+    flops += 2.0 * kRows * static_cast<double>(shape[0] * shape[1]);
+  }
   return flops / seconds;
+}
+
+double measured_gemm_flops_per_second(const CausalLm& model) {
+  std::vector<std::vector<std::int64_t>> shapes;
+  model.layers.front().for_each_linear(
+      [&](const Linear& linear) { shapes.push_back(linear.weight_OI.sizes().vec()); });
+  return measured_gemm_flops_per_second(
+      shapes, at::TensorOptions(model.device).dtype(model.precision.compute));
 }
 
 bool is_out_of_memory(const std::exception& error) {

@@ -18,7 +18,11 @@ inline constexpr std::int64_t kBytesOfATrainedWeight = 16;
 std::int64_t kept_bytes_per_token(const CausalLm& model);
 std::int64_t recomputed_bytes_per_token(const CausalLm& model);
 
-// The rate of the GEMMs of the layers' weight shapes at 2048 rows in the compute dtype, weighted by work.
+// The rate of products with weights of these shapes ([out, in], each as often as it is there) at 2048 rows,
+// weighted by work, in FLOP/s.
+double measured_gemm_flops_per_second(const std::vector<std::vector<std::int64_t>>& shapes,
+                                      at::TensorOptions options);
+// The same of the first layer's weights in the compute dtype.
 double measured_gemm_flops_per_second(const CausalLm& model);
 
 // Fills in what is left to `auto`: a micro-batch of what fits into the usable free memory without recompute,

@@ -106,19 +106,24 @@ std::vector<std::size_t> cut_pool(const std::vector<std::int64_t>& lengths, std:
   return starts;
 }
 
+PoolWork work_of(const std::vector<SampleView>& pool,
+                 const std::function<double(const SampleView&)>& flops_of) {
+  PoolWork work;
+  for (const auto& sample : pool) {
+    work.lengths.push_back(static_cast<std::int64_t>(sample.ids.size()));
+    work.flops.push_back(flops_of(sample));
+    work.loss.flops += work.flops.back();
+    work.loss.tokens += work.lengths.back();
+    work.loss.trained_tokens += trained_positions(sample);
+  }
+  return work;
+}
+
 StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, const StepPlan& plan,
                           std::uint64_t seed, std::int64_t dropout_step, ProcessGroup& group) {
   const c10::InferenceMode no_autograd;
-  StepLoss loss;
-  std::vector<std::int64_t> lengths;
-  std::vector<double> costs;
-  for (const auto& sample : pool) {
-    lengths.push_back(static_cast<std::int64_t>(sample.ids.size()));
-    costs.push_back(needed_flops(model, {sample}));
-    loss.flops += costs.back();
-    loss.tokens += lengths.back();
-    loss.trained_tokens += trained_positions(sample);
-  }
+  auto [loss, lengths, costs] =
+      work_of(pool, [&](const SampleView& sample) { return needed_flops(model, {sample}); });
   if (loss.trained_tokens == 0) return loss;
   const auto shares = share_samples(costs, group.size());
   const auto batches = micro_batches_of(shares[group.rank()], lengths, plan.micro_batch_tokens);

@@ -2,6 +2,7 @@
 // padding-free micro-batches, and which layers keep their activations, changes speed and memory but not the
 // result.
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "models/causal_lm.h"
@@ -24,6 +25,15 @@ struct StepLoss {
 // Cuts samples of these lengths, in order, into runs of at most `budget` tokens. Returns the first index of
 // each run, and the end.
 std::vector<std::size_t> cut_pool(const std::vector<std::int64_t>& lengths, std::int64_t budget);
+
+// What the samples of a pool are, before anything is computed, and what each costs.
+struct PoolWork {
+  StepLoss loss;  // without NLL
+  std::vector<std::int64_t> lengths;
+  std::vector<double> flops;
+};
+PoolWork work_of(const std::vector<SampleView>& pool,
+                 const std::function<double(const SampleView&)>& flops_of);
 
 // Adds to the parameters' gradients those of (sum of NLL) / (trained positions of the whole pool), which is
 // that of all ranks together: the samples are divided over `group`, and loss and gradients are those of all.

@@ -35,6 +35,7 @@ struct TrainOptions {
   bool remove_unused_columns = false;
   bool use_liger_kernel = false;
   std::string sharding = "auto";
+  std::string engine = "native";
 
   static void fields(auto& c, auto field) {
     const FieldTraits at_least_1{.minimum = 1}, at_least_0{.minimum = 0};
@@ -103,6 +104,11 @@ struct TrainOptions {
           "Accepted for the sake of other tools' command lines; no effect.", free);
     field("use_liger_kernel", c.use_liger_kernel,
           "Accepted for the sake of other tools' command lines; no effect.", free);
+    field("engine", c.engine,
+          "Who computes losses and gradients: native, this program, for the model families it has; "
+          "transformers, a Python process with transformers and PEFT, for any other causal language model. "
+          "Slower.",
+          FieldTraits{.choices = {"native", "transformers"}});
     field(
         "sharding", c.sharding,
         "What several processes hold: full, each a part of weights, gradients and optimizer state, gathered "
@@ -129,6 +135,9 @@ struct TrainOptions {
   }
 
   void validate(const std::set<std::string>& given, std::vector<Problem>& problems) {
+    if (engine == "transformers" && sharding == "full")
+      problems.push_back({"--engine transformers has whole weights in every process", "--sharding",
+                          "give none, or --engine native"});
     if (token_budget() == 0)
       problems.push_back({"\"" + micro_batch_tokens + "\" is not auto or a whole number above 0",
                           "--micro_batch_tokens", "give auto or a number"});

@@ -79,7 +79,7 @@ ExitCode Trainer::run() {
   finish_on_signals();
   start_ = Clock::now();
   seconds_before_ = state_.seconds;
-  gemm_rate_ = measured_gemm_flops_per_second(inputs_.model);
+  gemm_rate_ = inputs_.model.measured_gemm_flops_per_second();
   bool goes_on = state_.step == 0 && inputs_.total_steps > 0 ? true : settle_step();
   while (goes_on) {
     train_step();
@@ -108,8 +108,8 @@ void Trainer::train_step() {
   const auto pool = views(inputs_.training, indices);
   const auto loss = with_enough_memory([&] {
     zero_gradients(parameters_);
-    return forward_backward(inputs_.model, pool, inputs_.plan, inputs_.options.seed, state_.step,
-                            inputs_.group);
+    return inputs_.model.forward_backward(pool, inputs_.plan, inputs_.options.seed, state_.step,
+                                          inputs_.group);
   });
   const double grad_norm = clip_gradients(parameters_, inputs_.options.max_grad_norm, inputs_.group);
   const double learning_rate = schedule_.at(state_.step);
@@ -175,9 +175,9 @@ void Trainer::log_step(double grad_norm, double learning_rate) {
   const double tokens_per_second = static_cast<double>(window.tokens) / window.seconds;
   const double rate = window.flops / window.seconds;
   // Above the limit: others kept the machine busy while it was measured.
-  if (rate > gemm_rate_) gemm_rate_ = std::max(gemm_rate_, measured_gemm_flops_per_second(inputs_.model));
+  if (rate > gemm_rate_) gemm_rate_ = std::max(gemm_rate_, inputs_.model.measured_gemm_flops_per_second());
   const double limit_share = rate / gemm_rate_;
-  const double memory_gb = static_cast<double>(used_bytes(inputs_.model.device)) / kGigabyte;
+  const double memory_gb = static_cast<double>(used_bytes(inputs_.model.device())) / kGigabyte;
   Json event = {{"step", state_.step},    {"epoch", epoch()},
                 {"loss", loss},           {"learning_rate", learning_rate},
                 {"grad_norm", grad_norm}, {"tokens_per_second", tokens_per_second},
@@ -223,12 +223,12 @@ std::vector<SampleScore> Trainer::score_validation() {
   if (auto* console = log_.console()) progress.emplace(*console, "evaluating", "samples");
   return with_enough_memory([&] {
     enter_phase("evaluating");
-    return score_samples(inputs_.model, pool, inputs_.plan.micro_batch_tokens, inputs_.group,
-                         [&](std::int64_t done) {
-                           enter_phase("evaluating");
-                           if (is_asked_to_end()) throw Interrupted{};
-                           if (progress) progress->at(done, inputs_.validation.size());
-                         });
+    return inputs_.model.score_samples(pool, inputs_.plan.micro_batch_tokens, inputs_.group,
+                                       [&](std::int64_t done) {
+                                         enter_phase("evaluating");
+                                         if (is_asked_to_end()) throw Interrupted{};
+                                         if (progress) progress->at(done, inputs_.validation.size());
+                                       });
   });
 }
 
@@ -284,17 +284,17 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
   state->run_record = inputs_.run_record(inputs_.plan);
   enter_phase("saving");
   auto& group = inputs_.group;
-  state->values = trained_values(inputs_.model);
+  state->values = trained_values(parameters_);
   state->first_moments = named_values(parameters_, optimizer_.first_moments());
   state->second_moments = named_values(parameters_, optimizer_.second_moments());
   if (!inputs_.model.is_shared()) state->divide(group.rank(), group.size());
-  const bool publishes = as_checkpoint || inputs_.model.full_parameters.empty();
-  state->weights = publishes ? share_of_weights(inputs_.model, inputs_.saved_dtype, group)
+  const bool publishes = as_checkpoint || !inputs_.model.trains_all_weights();
+  state->weights = publishes ? inputs_.model.share_of_weights(group)
                              : WeightShare{.rank = group.rank(), .ranks = group.size()};
   // Where memory is short for a copy, training waits until the state is written.
   const bool is_short =
       static_cast<double>(state->bytes()) * kCopySpare > static_cast<double>(available_memory_bytes());
-  const bool copies = !group.any(is_short) || !inputs_.model.device.is_cpu();
+  const bool copies = !group.any(is_short) || !inputs_.model.device().is_cpu();
   if (copies) state->copy_tensors();
   saver_.start({state, as_checkpoint, as_state});
   if (!copies) saver_.finish();
@@ -364,7 +364,7 @@ void Trainer::write_results() const {
 
 void Trainer::shrink_plan() {
   is_short_of_memory_ = true;
-  give_back_memory(inputs_.model.device);
+  give_back_memory(inputs_.model.device());
   auto& plan = inputs_.plan;
   const auto longest = std::max(inputs_.training.counts().longest, inputs_.validation.counts().longest);
   if (plan.kept_layers > 0)
@@ -373,7 +373,7 @@ void Trainer::shrink_plan() {
     plan.micro_batch_tokens = std::max(plan.micro_batch_tokens / 2, longest);
   else
     fail(ExitCode::kResources, "out of memory in step " + std::to_string(state_.step + 1),
-         memory_use_text(inputs_.model, plan, longest),
+         inputs_.model.memory_use_text(plan, longest),
          "a smaller --max_seq_length or --lora_rank, or more memory; the newest state is kept, and the same "
          "command goes on from it");
   write_file_atomically(inputs_.folder / kRunRecord, inputs_.run_record(plan));

@@ -13,13 +13,14 @@
 #include "train/resources.h"
 #include "train/run_log.h"
 #include "train/step.h"
+#include "train/trainable_model.h"
 
 namespace anneal {
 
 constexpr const char* kAllResults = "all_results.json";  // written last of all
 
 struct TrainerInputs {
-  CausalLm& model;
+  TrainableModel& model;
   ProcessGroup& group;  // of the ranks that train together; each runs this loop, and the root alone writes
   const ExampleSet& training;
   const ExampleSet& validation;  // may be empty
@@ -27,7 +28,6 @@ struct TrainerInputs {
   std::int64_t total_steps;
   std::int64_t save_steps;  // 0: a state is saved at the end and on a signal alone
   StepPlan plan;
-  at::ScalarType saved_dtype;    // of the weights of a full fine-tune
   std::filesystem::path folder;  // of the run
   // The text of run_config.json; called with another plan where memory has run out.
   std::function<std::string(const StepPlan&)> run_record;

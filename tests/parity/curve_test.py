@@ -1,63 +1,21 @@
 """Oracle: HF Trainer + PEFT on the same samples in the same order: loss, learning rate and gradient norm of every step."""
 
-import random
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from support.program import anneal, evals_of, probe, steps_of, write_rows
+from support.curves import anneal_train, assert_curves, recipe_of, sums
+from support.program import evals_of, probe, steps_of
 from reference import adapter_check, experts, hf_train, tiny_models
 
-CURVE_FP32 = 1e-4  # relative, each step
-RATE = 1e-9  # relative; both reckon in double
 CUT_FP32 = 1e-5  # loss and gradient norm of another cut of the same steps
-STEPS = 50
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, str]]:
-    """Short original sums; lengths differ, so that batches are padded in the reference."""
-    generator = random.Random(11)
-    things = ["apples", "old letters", "Zürich maps", "baskets of pears", "books"]
-    made = []
-    for _ in range(130):
-        a, b, thing = generator.randrange(2, 90), generator.randrange(2, 90), generator.choice(things)
-        filler = " and some string" * generator.randrange(4)
-        made.append({"input": f"Ada has {a} {thing}{filler} and buys {b} more.\n", "output": f"{a} + {b} = {a + b} {thing}."})
-    return made
-
-
-def _recipe(**changes) -> hf_train.Recipe:
-    return hf_train.Recipe(steps=STEPS, learning_rate=2e-3, min_learning_rate=1e-5, warmup_ratio=0.1, eval_every=25, **changes)
-
-
-def _anneal_train(folder: Path, root: Path, rows: list[dict[str, str]], recipe: hf_train.Recipe, *flags: str) -> Path:
-    write_rows(root / "data" / "training.jsonl", rows[:100])
-    write_rows(root / "data" / "validation.jsonl", rows[100:])
-    run = root / f"run{len(list(root.glob('run*')))}"
-    anneal(
-        "train", "--hf_model_id", folder, "--data_dir", root / "data", "--results_dir", root, "--run_name", run.name,
-        "--max_steps", recipe.steps, "--learning_rate", recipe.learning_rate, "--min_learning_rate", recipe.min_learning_rate,
-        "--warmup_ratio", recipe.warmup_ratio, "--lora_dropout", "0", "--compute_dtype", "fp32", "--eval_steps", "25",
-        "--logging_steps", "1", "--early_stopping_patience", "0", "--max_seq_length", "512", *flags,
-    )  # fmt: skip
-    return run
-
-
-def _assert_curves(run: Path, reference: hf_train.Result) -> None:
-    ours = steps_of(run)
-    assert len(ours) == len(reference.steps) == STEPS
-    for mine, theirs in zip(ours, reference.steps, strict=True):
-        assert mine["step"] == theirs["step"]
-        assert mine["loss"] == pytest.approx(theirs["loss"], rel=CURVE_FP32)
-        assert mine["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=CURVE_FP32)
-        assert mine["learning_rate"] == pytest.approx(theirs["learning_rate"], rel=RATE)
-    assert reference.steps[-1]["loss"] < 0.8 * reference.steps[0]["loss"], "the curve should fall, or it shows little"
-    for mine, theirs in zip(evals_of(run), reference.evals[1:], strict=True):
-        assert mine["eval_loss"] == pytest.approx(theirs["eval_loss"], rel=CURVE_FP32)
-        assert mine["eval_tokens"] == theirs["tokens"]
+    return sums()
 
 
 @pytest.mark.parametrize(
@@ -67,10 +25,10 @@ def _assert_curves(run: Path, reference: hf_train.Result) -> None:
 )
 def test_lora_curve_equals_peft(name: str, kind: str, tiny, rows: list[dict[str, str]], tmp_path: Path):
     folder, adapter = tiny(name, kind=kind)
-    recipe = _recipe()
+    recipe = recipe_of()
     reference = hf_train.train(folder, rows[:100], recipe, adapter, rows[100:], save=tmp_path / "theirs")
-    run = _anneal_train(folder, tmp_path, rows, recipe, "--init_adapter", str(adapter))
-    _assert_curves(run, reference)
+    run = anneal_train(folder, tmp_path, rows, recipe, "--init_adapter", str(adapter))
+    assert_curves(run, reference)
     # The saved adapter, as PEFT reads it, gives the logits that our program gives.
     saved = run / (run / "best").read_text().strip()
     loaded = adapter_check.load(folder, saved)
@@ -88,10 +46,10 @@ def test_lora_curve_equals_peft(name: str, kind: str, tiny, rows: list[dict[str,
 @pytest.mark.parametrize("name", ["llama-untied", "qwen2", "qwen3", "qwen3-moe"])
 def test_full_curve_equals_transformers(name: str, tiny, rows: list[dict[str, str]], tmp_path: Path):
     folder, _ = tiny(name)
-    recipe = _recipe(full_ft=True)
+    recipe = recipe_of(full_ft=True)
     reference = hf_train.train(folder, rows[:100], recipe, None, rows[100:])
-    run = _anneal_train(folder, tmp_path, rows, recipe, "--full_ft")
-    _assert_curves(run, reference)
+    run = anneal_train(folder, tmp_path, rows, recipe, "--full_ft")
+    assert_curves(run, reference)
     saved = run / (run / "best").read_text().strip()
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -106,13 +64,13 @@ def test_full_curve_equals_transformers(name: str, tiny, rows: list[dict[str, st
 def test_cuts_and_recompute_do_not_change_the_curve(tiny, rows: list[dict[str, str]], tmp_path: Path):
     """Eight samples of some 30 tokens a step: 1, 2, 4 or 8 micro-batches, recompute on and off."""
     folder, adapter = tiny("qwen3")
-    recipe = _recipe()
+    recipe = recipe_of()
     flags = ("--init_adapter", str(adapter), "--lora_dropout", "0.1")
-    whole = steps_of(_anneal_train(folder, tmp_path, rows, recipe, *flags, "--gradient_checkpointing", "off"))
-    again = steps_of(_anneal_train(folder, tmp_path, rows, recipe, *flags, "--gradient_checkpointing", "on"))
+    whole = steps_of(anneal_train(folder, tmp_path, rows, recipe, *flags, "--gradient_checkpointing", "off"))
+    again = steps_of(anneal_train(folder, tmp_path, rows, recipe, *flags, "--gradient_checkpointing", "on"))
     assert [(s["loss"], s["grad_norm"]) for s in whole] == [(s["loss"], s["grad_norm"]) for s in again]
     for tokens in ("240", "120", "1"):
-        cut = steps_of(_anneal_train(folder, tmp_path, rows, recipe, *flags, "--micro_batch_tokens", tokens))
+        cut = steps_of(anneal_train(folder, tmp_path, rows, recipe, *flags, "--micro_batch_tokens", tokens))
         for mine, theirs in zip(cut, whole, strict=True):
             assert mine["loss"] == pytest.approx(theirs["loss"], rel=CUT_FP32)
             assert mine["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=CUT_FP32)

@@ -47,6 +47,7 @@ class Recipe:
     full_ft: bool = False
     dtype: str = "fp32"
     gradient_checkpointing: bool = False
+    attention: str = "sdpa"  # eager where scores are capped, which sdpa leaves out
     seed: int = 16257
     max_seq_length: int = 2048
     total_steps: int | None = None  # length of the schedule, when only its first `steps` are run
@@ -193,7 +194,7 @@ def mean_nll(model: torch.nn.Module, examples: list[Example], batch: int, bf16: 
 def load_base(folder: Path | str, recipe: Recipe) -> torch.nn.Module:
     half = recipe.dtype == "bf16" and not recipe.full_ft
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16 if half else torch.float32, attn_implementation="sdpa"
+        folder, dtype=torch.bfloat16 if half else torch.float32, attn_implementation=recipe.attention
     )
     model.config.use_cache = False
     return model

@@ -41,9 +41,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "phi3": {"rms_norm_eps": 1e-5, "sliding_window": 47},
     "qwen2": {},
     "qwen3": {"head_dim": 32, "rms_norm_eps": 1e-6},
+    # Not of the native engine:
+    "gpt_neox": {"rotary_pct": 0.25, "hidden_act": "gelu", "use_parallel_residual": True},
+    "gemma2": {"head_dim": 32, "query_pre_attn_scalar": 24, "sliding_window": 20, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0},
     "qwen3_moe": {"head_dim": 32, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 48, "norm_topk_prob": True},
 }
 TARGETS = {
+    "gpt_neox": ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"],
     "mixtral": ["q_proj", "k_proj", "v_proj", "o_proj", "w1", "w2", "w3"],
     "phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],
 }
@@ -167,7 +171,7 @@ def make_model(family: str, options: dict[str, Any], seed: int = 1) -> torch.nn.
                 parameter.copy_(0.5 * noise)
             elif parameter.dim() == 1:
                 parameter.copy_(1.0 + 0.2 * noise)
-            elif "embed_tokens" in name or "lm_head" in name:
+            elif "embed" in name or "lm_head" in name:
                 parameter.copy_(noise * 3.0 / math.sqrt(parameter.shape[1]))
             else:
                 parameter.copy_(noise * 1.5 / math.sqrt(parameter.shape[-1]))
