@@ -34,8 +34,6 @@ class Config:
     compute_dtype: str = "auto"
     # Where to run; auto: on the GPU where there is one, otherwise on the processor.
     device: str = "auto"
-    # Who trains.
-    engine: str = "native"
     # Train all weights instead of a LoRA adapter.
     full_ft: bool = False
     # Rank of the adapter.
@@ -135,6 +133,9 @@ class Config:
     remove_unused_columns: bool = False
     # Accepted for the sake of other tools' command lines; no effect.
     use_liger_kernel: bool = False
+    # Who computes losses and gradients: native, this program, for the model families it has; transformers, a Python process
+    # with transformers and PEFT, for any other causal language model. Slower.
+    engine: str = "native"
     # What several processes hold: full, each a part of weights, gradients and optimizer state, gathered layer by layer;
     # none, each all of them; auto, full where all of them do not fit.
     sharding: str = "auto"

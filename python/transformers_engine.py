@@ -116,9 +116,9 @@ def trained_parameters(model: "torch.nn.Module", start: dict[str, Any]) -> dict[
     """By the names that files have: PEFT's, or those of the model's own folder."""
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     saved = peft.get_peft_model_state_dict(model) if start["lora"] else as_stored(model)
-    names = {tensor.data_ptr(): name for name, tensor in reversed(saved.items())}
     known = set(saved) if start["lora"] else stored_names(start["model"])
-    odd = [name for name, parameter in trained.items() if names.get(parameter.data_ptr()) not in known]
+    names = {tensor.data_ptr(): name for name, tensor in saved.items() if name in known}
+    odd = [name for name, parameter in trained.items() if parameter.data_ptr() not in names]
     if odd:
         raise Refusal(
             f"transformers trains tensors that its files hold otherwise, such as {odd[0]}",
