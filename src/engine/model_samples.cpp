@@ -6,13 +6,7 @@ namespace anneal {
 
 std::string fit_to_model(ExampleOptions& options, const ModelConfig& config,
                          const std::set<std::string>& given) {
-  if (options.max_seq_length <= config.rope.longest()) return "";
-  if (given.count("max_seq_length") != 0)
-    fail(ExitCode::kUsage,
-         fmt::format("{} is above the model's limit of {}", options.max_seq_length, config.rope.longest()),
-         "--max_seq_length", "give at most the model's limit");
-  options.max_seq_length = config.rope.longest();
-  return fmt::format("max_seq_length is {}, the model's limit", options.max_seq_length);
+  return fit_length(options.max_seq_length, given.count("max_seq_length") != 0, config);
 }
 
 void require_ids_within(const Tokenizer& tokenizer, const ModelConfig& config) {

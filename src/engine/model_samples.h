@@ -3,8 +3,8 @@
 #include <set>
 #include <string>
 
+#include "architecture/model_config.h"
 #include "data/example_options.h"
-#include "models/model_config.h"
 #include "tokenizer/tokenizer.h"
 
 namespace anneal {

@@ -17,6 +17,7 @@
 #include "device/cuda_object.h"
 #include "device/device.h"
 #include "engine/dry_run.h"
+#include "engine/memory_check.h"
 #include "engine/model_samples.h"
 #include "engine/resume.h"
 #include "engine/selftest_stamp.h"
@@ -24,8 +25,11 @@
 #include "engine/training_samples.h"
 #include "engine/weight_notes.h"
 #include "launch/environment.h"
+#include "models/trained_shape.h"
 #include "nn/kernel_set.h"
+#include "plan/step_plan.h"
 #include "train/metric_reporters.h"
+#include "train/resources.h"
 #include "train/trainer.h"
 
 namespace anneal {
@@ -125,17 +129,19 @@ StepPlan plan_step(const CausalLm& model, const TrainRequest& request, const Run
   const bool is_kept = start.continues && before.micro_batch_tokens > 0 &&
                        request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
   const auto free = model.device.is_cpu() ? available_memory_of_rank(world) : free_bytes(model.device);
+  const PlanRequest wanted{request.train.token_budget(), request.train.gradient_checkpointing,
+                           std::min(pool * longest, samples.training.tokens()), longest};
+  const auto shape = shape_of(model);
+  const auto setup = setup_of(model, group.size());
   auto plan = is_kept ? StepPlan{before.micro_batch_tokens, before.kept_layers}
-                      : make_plan(model,
-                                  {request.train.token_budget(), request.train.gradient_checkpointing,
-                                   std::min(pool * longest, samples.training.tokens()), longest},
-                                  free);
+                      : make_plan(shape, setup, wanted, free);
   // The root's, on every rank: they count their micro-batches by it.
   const Json said =
       Json::parse(group.broadcast_text(Json({plan.micro_batch_tokens, plan.kept_layers}).dump()));
   plan = {said[0], said[1]};
   log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations",
                       plan.micro_batch_tokens, plan.kept_layers, model.config.num_hidden_layers));
+  require_memory_of_step(request, step_memory(shape, setup, busiest(plan, wanted)), free, group.size(), log);
   return plan;
 }
 
@@ -262,8 +268,9 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto device = resolve_device(request.model.device);
   const auto world = meet_other_ranks(request);
   auto& group = world->group();
-  const bool is_shared = decide_sharding(request, device, *world);
+  const bool is_shared = decide_sharding(request, config, device, *world);
   RunLog log(group.is_root());
+  require_memory_of_states(request, config, device, is_shared, *world, log);
   log.progress("loading " + folder.string());
   CausalLm model(folder, resolve_precision(request.model, device), device,
                  is_shared ? Loading::kToBeShared : Loading::kWhole);
@@ -293,7 +300,8 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto plan = plan_step(model, request, start, samples, *world, log);
   const auto steps = total_steps(request, samples.training, group.size());
   if (request.run.dry_run) {
-    say_dry_run({model, plan, samples.longest(), pool_size(request, group.size()), steps}, start, log);
+    say_dry_run({model, plan, group.size(), samples.longest(), pool_size(request, group.size()), steps},
+                start, log);
     world->leave();
     return static_cast<int>(ExitCode::kOk);
   }

@@ -30,6 +30,7 @@ bool has_all_weights(const fs::path& folder) {
 }
 
 bool is_there(const fs::path& folder, ModelPart part) {
+  if (part == ModelPart::kConfig) return has(folder, "config.json");
   if (part == ModelPart::kTokenizer) return has(folder, "tokenizer.json");
   return has(folder, "config.json") && has(folder, "tokenizer.json") && has_all_weights(folder);
 }
@@ -43,6 +44,7 @@ Problem no_such_model(const std::string& path_or_id, const std::string& where) {
 
 // Weights in other formats, and copies of them in folders, are not read.
 HubSelection files_of(ModelPart part) {
+  if (part == ModelPart::kConfig) return {{"config.json"}, {}, {}};
   HubSelection files{{}, {"*.json", "*.jinja", "merges.txt", "tokenizer.model"}, {"*/*"}};
   if (part == ModelPart::kWhole) {
     files.include.push_back("*.safetensors");
@@ -78,7 +80,8 @@ fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, co
   const auto snapshot = download_from_hub({RepositoryKind::kModel, id, model.revision}, files_of(part), log);
   if (!is_there(snapshot, part))
     fail(ExitCode::kModel,
-         part == ModelPart::kTokenizer
+         part == ModelPart::kConfig ? "the model has no config.json"
+         : part == ModelPart::kTokenizer
              ? "the model has no tokenizer.json"
              : "the model lacks config.json, tokenizer.json or its weights as safetensors",
          id, "name a model that has them; pickled weights (.bin) are never read");

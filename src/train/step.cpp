@@ -6,9 +6,10 @@
 #include <initializer_list>
 
 #include "base/activity.h"
-#include "models/flops.h"
 #include "models/language_head.h"
 #include "models/sample_shares.h"
+#include "models/trained_shape.h"
+#include "plan/flops.h"
 #include "train/adamw.h"
 
 namespace anneal {
@@ -112,9 +113,10 @@ StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, 
   StepLoss loss;
   std::vector<std::int64_t> lengths;
   std::vector<double> costs;
+  const auto rates = flop_rates(shape_of(model));
   for (const auto& sample : pool) {
     lengths.push_back(static_cast<std::int64_t>(sample.ids.size()));
-    costs.push_back(needed_flops(model, {sample}));
+    costs.push_back(rates.of_sample(lengths.back(), trained_positions(sample)));
     loss.flops += costs.back();
     loss.tokens += lengths.back();
     loss.trained_tokens += trained_positions(sample);
