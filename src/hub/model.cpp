@@ -66,7 +66,14 @@ fs::path find_model(const ModelName& model, ModelPart part) {
 
 void check_model_name(const std::string& path_or_id, const std::string& flag,
                       std::vector<Problem>& problems) {
-  if (!is_folder(path_or_id) && !is_hub_id(path_or_id)) problems.push_back(no_such_model(path_or_id, flag));
+  std::error_code error;
+  if (fs::is_regular_file(path_or_id, error))
+    problems.push_back(
+        {"\"" + path_or_id + "\" is a file", flag,
+         "name the folder that holds config.json, the weights and tokenizer.json, or an id such as "
+         "Qwen/Qwen3-0.6B"});
+  else if (!is_folder(path_or_id) && !is_hub_id(path_or_id))
+    problems.push_back(no_such_model(path_or_id, flag));
 }
 
 fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, const HubLog& log) {
