@@ -18,9 +18,12 @@ StepPlan make_plan(const ModelShape& shape, const StepSetup& setup, const PlanRe
   const auto num_layers = shape.config.num_hidden_layers;
   const auto kept = kept_bytes_per_token(shape, setup.compute_bytes),
              recomputed = recomputed_bytes_per_token(shape, setup.compute_bytes);
-  const auto gathered = step_memory(shape, setup, {0, 0}).gathered;
-  const auto room = usable(std::max<std::int64_t>(0, free_bytes - gathered));
-  const auto fitting = room / std::max<std::int64_t>(1, kept * num_layers);
+  const auto apart = step_memory(shape, setup, {0, 0});
+  const auto room = usable(std::max<std::int64_t>(0, free_bytes - apart.gathered - apart.at_work));
+  // What the busiest layer needs besides is for one layer at a time.
+  const auto work =
+      (step_memory(shape, setup, {kPreferredTokens, num_layers}).at_work - apart.at_work) / kPreferredTokens;
+  const auto fitting = room / std::max<std::int64_t>(1, kept * num_layers + work);
   StepPlan plan{};
   plan.micro_batch_tokens = request.micro_batch_tokens.value_or(
       std::max(request.longest_sample, std::min({kPreferredTokens, fitting, request.largest_pool_tokens})));
@@ -29,7 +32,7 @@ StepPlan make_plan(const ModelShape& shape, const StepSetup& setup, const PlanRe
   if (request.gradient_checkpointing == "off") return plan;
   const auto tokens = busiest(plan, request).tokens;
   // One layer at a time holds its activations while it recomputes.
-  const auto left = room - tokens * (recomputed * num_layers + kept);
+  const auto left = room - tokens * (recomputed * num_layers + kept + work);
   plan.kept_layers =
       std::clamp<std::int64_t>(left / std::max<std::int64_t>(1, tokens * (kept - recomputed)), 0, num_layers);
   return plan;

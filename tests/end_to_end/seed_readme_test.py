@@ -41,14 +41,10 @@ def test_the_list_is_complete():
 
 
 class Machine:
-    """With the Hub's cache of its own, and a folder for each command."""
+    """With a folder for each command. `environment` is also that of the cluster: workers look for models too."""
 
-    def __init__(self, folder: Path, hub: Hub, cluster: Path) -> None:
-        self.folder = folder
-        self.environment = ray_environment(cluster) | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / "hf_home"),
-                                                       "HF_HUB_DISABLE_XET": "1", "ANNEAL_PYTHON": sys.executable}  # fmt: skip
-        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
-            self.environment.pop(name, None)
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
 
     def run(self, place: str, words: list[str]) -> str:
         work = self.folder / place
@@ -73,14 +69,20 @@ def machine(tmp_path_factory: pytest.TempPathFactory):
         pytest.skip(f"{README} is absent: its command lines are not run")
     folder = tmp_path_factory.mktemp("seed")
     rows = [{"instruction": f"Say {n}.", "input": "", "output": f"The number {n}."} for n in range(60)]
-    with running_hub() as hub, started_cluster(num_cpus=2) as cluster:
+    with running_hub() as hub, pytest.MonkeyPatch.context() as machine:
         for name, family in MODELS.items():
             hub.repositories[name] = model_files(folder / family, family)
         hub.repositories["datasets/cognitivecomputations/dolphin"] = {
             "flan1m-alpaca-uncensored.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode(),
             "README.md": b"---\nconfigs:\n- config_name: flan1m-alpaca-uncensored\n  data_files: flan1m-alpaca-uncensored.jsonl\n---\n",
         }
-        yield Machine(folder, hub, cluster)
+        for name, value in {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / "hf_home"), "HF_HUB_DISABLE_XET": "1",
+                            "ANNEAL_PYTHON": sys.executable}.items():  # fmt: skip
+            machine.setenv(name, value)
+        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
+            machine.delenv(name, raising=False)
+        with started_cluster(num_cpus=2) as cluster:
+            yield Machine(folder, ray_environment(cluster))
 
 
 def test_every_training_runs(machine: Machine):
@@ -95,8 +97,8 @@ def test_every_training_runs(machine: Machine):
         is_full = "--full_ft" in words
         assert (checkpoint / ("model.safetensors" if is_full else "adapter_config.json")).exists(), words
         assert any((run / "logs").iterdir())
-        data = machine.folder / place / "datasets/cognitivecomputations_dolphin/flan1m-alpaca-uncensored"
-        assert all((next(data.iterdir()) / name).exists() for name in ("training.jsonl", "validation.jsonl", "test.jsonl", ".data_ready"))
+        data = machine.folder / place / "datasets/cognitivecomputations_dolphin/flan1m-alpaca-uncensored/train=90%-val=5%-test=5%"
+        assert {"training.jsonl", "validation.jsonl", "test.jsonl", ".data_ready"} <= {file.name for file in data.iterdir()}
 
 
 def test_checkpoints_are_tested_and_converted(machine: Machine):
