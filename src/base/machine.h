@@ -6,4 +6,7 @@ namespace anneal {
 
 std::string host_name();  // "localhost" where it has none
 
+// Whether the processor has an instruction set, by the kernel's name for it, such as avx512_bf16.
+bool processor_has(const std::string& feature);
+
 }  // namespace anneal

@@ -5,8 +5,8 @@
 
 namespace anneal {
 
-std::int64_t available_memory_bytes();  // what can be taken without swapping
-std::int64_t resident_memory_bytes();   // of this process, now
+std::int64_t available_memory_bytes();             // what can be taken without swapping
+std::int64_t resident_memory_bytes();              // of this process, now
 std::optional<std::int64_t> address_space_left();  // nothing where it has no limit (RLIMIT_AS)
 
 // A step takes and gives back the same large blocks many times: from now on they are kept in the process, so

@@ -68,7 +68,7 @@ bool parse_boolean(std::string text) {
 
 bool is_boolean_word(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text == "true" || text == "false";
+  return text == "true" || text == "false" || text == "yes" || text == "no";
 }
 
 std::string text_of(const Json& value, const FieldTraits& traits) {
@@ -80,7 +80,10 @@ std::string text_of(const Json& value, const FieldTraits& traits) {
 }
 
 Problem wrong_value(const Option& option, const std::string& given, const std::string& expected) {
-  return {"\"" + given + "\" is not " + expected, "--" + option.name, "give " + expected};
+  const std::vector<std::string> choices(option.traits.choices.begin(), option.traits.choices.end());
+  const auto nearest = nearest_name(given, choices);
+  return {"\"" + given + "\" is not " + expected, "--" + option.name,
+          nearest.empty() ? "give " + expected : "did you mean " + nearest + "?"};
 }
 
 }  // namespace
@@ -182,10 +185,15 @@ Option* OptionTable::positional() {
   return found == options_.end() ? nullptr : &*found;
 }
 
+// Where none is near, the first with the name in it: --num_train_epochs for epochs.
 std::string OptionTable::nearest_option(const std::string& name) const {
   std::vector<std::string> names;
   for (const auto& option : options_) names.push_back(option.name);
-  return nearest_name(name, names);
+  const auto nearest = nearest_name(name, names);
+  if (!nearest.empty()) return nearest;
+  const auto holds_it = [&](const std::string& option) { return option.find(name) != std::string::npos; };
+  const auto found = std::find_if(names.begin(), names.end(), holds_it);
+  return name.size() > 2 && found != names.end() ? *found : "";
 }
 
 void OptionTable::parse_config_file(const std::string& path, std::set<std::string>& given,
@@ -234,8 +242,14 @@ std::set<std::string> OptionTable::parse(std::span<const std::string> arguments,
         assignments.emplace_back(option, argument);
         continue;
       }
+      const bool has_one_dash = argument.starts_with('-') && argument.size() > 1;
+      const auto nearest = has_one_dash ? nearest_option(argument.substr(1)) : "";
       problems.push_back(
-          {"\"" + argument + "\" is not a flag", "command line", "flags look like --name value"});
+          {"\"" + argument + "\" is not a flag", "command line",
+           nearest.empty() ? "flags look like --name value" : "did you mean --" + nearest + "?"});
+      const bool has_value =
+          has_one_dash && index + 1 < arguments.size() && !arguments[index + 1].starts_with('-');
+      if (has_value) ++index;  // one message is enough
       continue;
     }
     const auto equals = argument.find('=');

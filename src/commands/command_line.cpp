@@ -10,6 +10,7 @@
 #include "base/termination.h"
 #include "commands/completion.h"
 #include "commands/engine_loader.h"
+#include "commands/plan_command.h"
 #include "commands/prepare_command.h"
 #include "commands/rank_launcher.h"
 #include "commands/report_command.h"
@@ -152,6 +153,9 @@ constexpr Command kCommands[] = {
     {"convert",
      "A checkpoint as a folder that transformers, PEFT and vLLM load: merged into its base model, or apart.",
      parse_and_run_in_engine<ConvertRequest>, default_options<ConvertRequest>},
+    {"plan",
+     "What a training needs before anything is loaded: memory of each device, speed, time, what fits.",
+     parse_and_run_here<PlanOptions, run_plan>, default_options<PlanOptions>},
     {"report", "One page about a run, or several beside each other: curves, data, options, predictions.",
      parse_and_run_here<ReportOptions, run_report>, default_options<ReportOptions>},
     {"doctor", "The devices that this machine can train on, and whether they compute what they should.",

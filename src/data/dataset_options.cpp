@@ -12,6 +12,7 @@ namespace anneal {
 namespace {
 
 constexpr const char* kMappingFlag = "--hfdc_field_mapping";
+constexpr const char* kMappingForm = R"(write '{"placeholder": "column"}')";
 
 std::map<std::string, std::string> parse_mapping(const std::string& text, std::vector<Problem>& problems) {
   if (text.empty()) return {};
@@ -22,12 +23,12 @@ std::map<std::string, std::string> parse_mapping(const std::string& text, std::v
         object.is_object() &&
         std::all_of(object.begin(), object.end(), [](const Json& value) { return value.is_string(); });
     if (!all_texts)
-      problems.push_back({"the mapping is not a JSON object of texts", kMappingFlag,
-                          R"(write '{"placeholder": "column"}')"});
+      problems.push_back({"the mapping is not a JSON object of texts", kMappingFlag, kMappingForm});
     else
       mapping = object.get<std::map<std::string, std::string>>();
   } catch (const UserError& error) {
-    problems.insert(problems.end(), error.problems().begin(), error.problems().end());
+    for (const auto& [problem, where, remedy] : error.problems())
+      problems.push_back({problem, where, std::string(kMappingForm) + "; " + remedy});
   }
   return mapping;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "data/dataset_folder.h"
 #include "data/hub_dataset.h"
 #include "data/path_pattern.h"
@@ -69,8 +70,9 @@ void check_dataset_name(const std::string& name) {
   std::error_code error;
   if (fs::exists(name, error) || has_wildcard(name)) return;
   if (row_file(name).kind == FileKind::kNone && is_hub_id(name)) return;
+  const auto nearest = nearest_path(name);
   fail(ExitCode::kUsage, "there is no such file or folder", name,
-       "check the path of " + std::string(kNameFlag));
+       nearest.empty() ? "check the path of " + std::string(kNameFlag) : "did you mean " + nearest + "?");
 }
 
 SourceFiles find_source_files(const DatasetPlace& place, const std::function<void(const std::string&)>& log) {

@@ -5,7 +5,7 @@
 namespace anneal {
 
 void say_dry_run(const DryRun& run, const RunStart& start, RunLog& log) {
-  log.say("memory of a step: " + run.model.memory_use_text(run.plan, run.longest));
+  log.say("memory of a step: " + run.model.memory_use_text(run.ranks, run.plan, run.longest));
   log.say(fmt::format("a step: {} samples; {} steps in all", run.pool_size, run.total_steps));
   const auto first = start.state ? start.state->step + 1 : 1;
   log.say(

@@ -10,6 +10,7 @@ namespace anneal {
 struct DryRun {
   const TrainableModel& model;
   const StepPlan& plan;
+  int ranks;
   std::int64_t longest;    // tokens of a sample
   std::int64_t pool_size;  // samples of a step, of all ranks together
   std::int64_t total_steps;

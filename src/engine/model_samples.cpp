@@ -2,17 +2,9 @@
 
 #include <fmt/format.h>
 
-namespace anneal {
+#include "base/error.h"
 
-std::string fit_to_model(ExampleOptions& options, std::int64_t longest, const std::set<std::string>& given) {
-  if (options.max_seq_length <= longest) return "";
-  if (given.count("max_seq_length") != 0)
-    fail(ExitCode::kUsage,
-         fmt::format("{} is above the model's limit of {}", options.max_seq_length, longest),
-         "--max_seq_length", "give at most the model's limit");
-  options.max_seq_length = longest;
-  return fmt::format("max_seq_length is {}, the model's limit", options.max_seq_length);
-}
+namespace anneal {
 
 void require_ids_within(const Tokenizer& tokenizer, std::int64_t vocab_size) {
   if (tokenizer.largest_id() >= vocab_size)

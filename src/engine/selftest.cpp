@@ -23,7 +23,7 @@
 #include "nn/dropout.h"
 #include "nn/plain_forms.h"
 #include "nn/rms_norm.h"
-#include "nn/rope_parameters.h"
+#include "nn/rope_frequencies.h"
 #include "nn/rotary.h"
 #include "nn/swiglu.h"
 #include "train/adamw.h"

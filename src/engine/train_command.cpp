@@ -17,6 +17,7 @@
 #include "device/cuda_object.h"
 #include "device/device.h"
 #include "engine/dry_run.h"
+#include "engine/memory_check.h"
 #include "engine/model_samples.h"
 #include "engine/resume.h"
 #include "engine/selftest_stamp.h"
@@ -25,7 +26,9 @@
 #include "engine/trained_model.h"
 #include "engine/weight_notes.h"
 #include "launch/environment.h"
+#include "plan/step_plan.h"
 #include "train/metric_reporters.h"
+#include "train/resources.h"
 #include "train/trainer.h"
 
 namespace anneal {
@@ -79,16 +82,18 @@ StepPlan plan_step(const TrainableModel& model, const TrainRequest& request, con
                        request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
   const auto device = model.device();
   const auto free = device.is_cpu() ? available_memory_of_rank(world) : free_bytes(device);
+  const PlanRequest wanted{request.train.token_budget(), request.train.gradient_checkpointing,
+                           std::min(pool * longest, samples.training.tokens()), longest};
   auto plan = is_kept ? StepPlan{before.micro_batch_tokens, before.kept_layers}
-                      : model.make_plan({request.train.token_budget(), request.train.gradient_checkpointing,
-                                         std::min(pool * longest, samples.training.tokens()), longest},
-                                        free);
+                      : model.make_plan(wanted, group.size(), free);
   // The root's, on every rank: they count their micro-batches by it.
   const Json said =
       Json::parse(group.broadcast_text(Json({plan.micro_batch_tokens, plan.kept_layers}).dump()));
   plan = {said[0], said[1]};
   log.say(fmt::format("micro-batches of at most {} tokens; {} of {} layers keep their activations",
                       plan.micro_batch_tokens, plan.kept_layers, model.num_hidden_layers()));
+  if (const auto memory = model.step_memory(busiest(plan, wanted), group.size()))
+    require_memory_of_step(request, *memory, free, group.size(), log);
   return plan;
 }
 
@@ -207,15 +212,19 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   resolve(request.dataset, given);
   const auto folder = request.model.folder();
   const bool is_native = request.train.engine == "native";
-  const auto limits = is_native ? limits_of(read_model_config(folder)) : read_model_limits(folder);
-  const auto notice = fit_to_model(request.example, limits.longest, given);
+  std::optional<ModelConfig> config;
+  if (is_native) config = read_model_config(folder);
+  const auto limits = config ? limits_of(*config) : read_model_limits(folder);
+  const auto notice = fit_length(request.example.max_seq_length, given.count("max_seq_length") != 0,
+                                 limits.longest);
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, limits.vocab_size);
   const auto device = resolve_device(request.model.device);
   const auto world = meet_other_ranks(request);
   auto& group = world->group();
-  const bool is_shared = decide_sharding(request, device, *world);
+  const bool is_shared = config && decide_sharding(request, *config, device, *world);
   RunLog log(group.is_root());
+  if (config) require_memory_of_states(request, *config, device, is_shared, *world, log);
   log.progress("loading " + folder.string());
   std::optional<CausalLm> native;
   if (is_native)
@@ -240,7 +249,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
                      std::chrono::seconds(request.dist.collective_timeout));
   }
   auto start = start_run(request, directory, current_launch_id(), log, group);
-  const auto shape = adapter_shape(request, start, native ? &native->config : nullptr);
+  const auto shape = adapter_shape(request, start, config ? &*config : nullptr);
   const auto trained = native ? set_up_native(*native, shape, request, start, is_shared ? &group : nullptr, log)
                               : set_up_transformers(device, shape, request, start, log);
   auto& model = *trained;
@@ -253,7 +262,8 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto plan = plan_step(model, request, start, samples, *world, log);
   const auto steps = total_steps(request, samples.training, group.size());
   if (request.run.dry_run) {
-    say_dry_run({model, plan, samples.longest(), pool_size(request, group.size()), steps}, start, log);
+    say_dry_run({model, plan, group.size(), samples.longest(), pool_size(request, group.size()), steps},
+                start, log);
     world->leave();
     return static_cast<int>(ExitCode::kOk);
   }

@@ -7,13 +7,10 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "checkpoint/run_record.h"
-#include "formats/safetensors.h"
-#include "train/resources.h"
+#include "plan/step_plan.h"
 
 namespace anneal {
 namespace {
-
-constexpr double kBytesOfAStoredWeight = 2;
 
 std::string program_id() {
   Dl_info info{};
@@ -25,14 +22,6 @@ std::string flags_id(TrainRequest request) {
   Json options = OptionTable(request).to_json();
   for (const char* key : {"num_workers", "num_nodes", "node_rank", "events_fd"}) options.erase(key);
   return sha256_hex(options.dump()).substr(0, 12);
-}
-
-double stored_bytes(const std::filesystem::path& folder) {
-  const SafetensorsFolder weights(folder);
-  double bytes = 0;
-  for (const auto& file : weights.files())
-    bytes += static_cast<double>(std::filesystem::file_size(file->path()));
-  return bytes;
 }
 
 }  // namespace
@@ -54,18 +43,15 @@ std::int64_t available_memory_of_rank(const World& world) {
   return available_memory_bytes() / world.ranks_on_this_machine();
 }
 
-bool decide_sharding(const TrainRequest& request, c10::Device device, World& world) {
+bool decide_sharding(const TrainRequest& request, const ModelConfig& config, c10::Device device,
+                     World& world) {
   auto& group = world.group();
   if (group.size() == 1 || request.train.sharding == "none") return false;
   if (request.train.sharding == "full") return true;
-  const auto stored = stored_bytes(request.model.folder());
-  const auto trained = stored / kBytesOfAStoredWeight * kBytesOfATrainedWeight;
-  // A GPU is one rank's. The ranks of a machine share its memory, and there frozen weights are mapped from
-  // the files: once for all of them.
-  const auto wanted = !request.lora.full_ft ? stored
-                      : device.is_cpu()     ? trained * world.ranks_on_this_machine()
-                                            : trained;
-  return group.any(wanted > kUsableShare * static_cast<double>(free_bytes(device)));
+  auto shape = shape_of(config);
+  shape.trains_all = request.lora.full_ft;
+  return group.any(needs_sharding(shape, base_bytes(config, request.model.base_dtype),
+                                  device.is_cpu() ? world.ranks_on_this_machine() : 1, free_bytes(device)));
 }
 
 void require_agreement(const std::string& text, const std::string& what, ProcessGroup& group) {

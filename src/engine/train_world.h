@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 
+#include "architecture/model_config.h"
 #include "device/device.h"
 #include "dist/world.h"
 #include "engine/train_request.h"
@@ -13,7 +14,8 @@ std::unique_ptr<World> meet_other_ranks(const TrainRequest& request);
 
 // Whether the model is to be shared over the ranks: what --sharding says; auto shares where the weights (and
 // of a full fine-tune what the optimizer holds) do not fit into the memory of every rank's device.
-bool decide_sharding(const TrainRequest& request, c10::Device device, World& world);
+bool decide_sharding(const TrainRequest& request, const ModelConfig& config, c10::Device device,
+                     World& world);
 
 // The memory that a rank may count on: machines are shared by the ranks on them.
 std::int64_t available_memory_of_rank(const World& world);

@@ -5,9 +5,10 @@
 
 #include <algorithm>
 
-#include "models/flops.h"
 #include "models/language_head.h"
 #include "models/sample_shares.h"
+#include "models/trained_shape.h"
+#include "plan/flops.h"
 
 namespace anneal {
 
@@ -64,7 +65,9 @@ std::vector<SampleScore> score_samples(const CausalLm& model, const std::vector<
                                        const std::function<void(std::int64_t)>& progress) {
   const c10::InferenceMode no_autograd;
   std::vector<double> costs;
-  for (const auto& sample : samples) costs.push_back(needed_flops(model, {sample}));
+  const auto rates = flop_rates(shape_of(model));
+  for (const auto& sample : samples)
+    costs.push_back(rates.of_sample(static_cast<std::int64_t>(sample.ids.size()), trained_positions(sample)));
   const auto shares = share_samples(costs, group.size());
   std::vector<Batches> batches;
   std::size_t rounds = 0;

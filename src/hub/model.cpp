@@ -30,6 +30,7 @@ bool has_all_weights(const fs::path& folder) {
 }
 
 bool is_there(const fs::path& folder, ModelPart part) {
+  if (part == ModelPart::kConfig) return has(folder, "config.json");
   if (part == ModelPart::kTokenizer) return has(folder, "tokenizer.json");
   return has(folder, "config.json") && has(folder, "tokenizer.json") && has_all_weights(folder);
 }
@@ -43,6 +44,7 @@ Problem no_such_model(const std::string& path_or_id, const std::string& where) {
 
 // Weights in other formats, and copies of them in folders, are not read.
 HubSelection files_of(ModelPart part) {
+  if (part == ModelPart::kConfig) return {{"config.json"}, {}, {}};
   HubSelection files{{}, {"*.json", "*.jinja", "merges.txt", "tokenizer.model"}, {"*/*"}};
   if (part == ModelPart::kWhole) {
     files.include.push_back("*.safetensors");
@@ -64,7 +66,14 @@ fs::path find_model(const ModelName& model, ModelPart part) {
 
 void check_model_name(const std::string& path_or_id, const std::string& flag,
                       std::vector<Problem>& problems) {
-  if (!is_folder(path_or_id) && !is_hub_id(path_or_id)) problems.push_back(no_such_model(path_or_id, flag));
+  std::error_code error;
+  if (fs::is_regular_file(path_or_id, error))
+    problems.push_back(
+        {"\"" + path_or_id + "\" is a file", flag,
+         "name the folder that holds config.json, the weights and tokenizer.json, or an id such as "
+         "Qwen/Qwen3-0.6B"});
+  else if (!is_folder(path_or_id) && !is_hub_id(path_or_id))
+    problems.push_back(no_such_model(path_or_id, flag));
 }
 
 fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, const HubLog& log) {
@@ -78,7 +87,8 @@ fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, co
   const auto snapshot = download_from_hub({RepositoryKind::kModel, id, model.revision}, files_of(part), log);
   if (!is_there(snapshot, part))
     fail(ExitCode::kModel,
-         part == ModelPart::kTokenizer
+         part == ModelPart::kConfig ? "the model has no config.json"
+         : part == ModelPart::kTokenizer
              ? "the model has no tokenizer.json"
              : "the model lacks config.json, tokenizer.json or its weights as safetensors",
          id, "name a model that has them; pickled weights (.bin) are never read");

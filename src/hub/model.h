@@ -9,7 +9,7 @@
 
 namespace anneal {
 
-enum class ModelPart { kTokenizer, kWhole };  // kWhole: config, tokenizer and weights
+enum class ModelPart { kConfig, kTokenizer, kWhole };  // kWhole: config, tokenizer and weights
 
 struct ModelName {
   std::string path_or_id;

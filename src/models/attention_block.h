@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 #include "models/norm_weight.h"
 #include "nn/attention.h"
 #include "nn/linear.h"

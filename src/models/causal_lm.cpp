@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "device/device.h"
+#include "nn/rope_frequencies.h"
 
 namespace anneal {
 namespace {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "architecture/model_config.h"
 #include "formats/safetensors.h"
 #include "models/decoder_layer.h"
-#include "models/model_config.h"
 #include "models/model_options.h"
 #include "models/sharded_unit.h"
 #include "models/token_batch.h"

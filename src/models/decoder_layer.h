@@ -5,9 +5,9 @@
 
 #include <optional>
 
+#include "architecture/model_config.h"
 #include "models/attention_block.h"
 #include "models/gated_mlp.h"
-#include "models/model_config.h"
 #include "models/moe_block.h"
 #include "models/norm_weight.h"
 

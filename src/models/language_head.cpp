@@ -9,18 +9,9 @@
 #include <algorithm>
 
 #include "nn/rms_norm.h"
+#include "plan/step_memory.h"
 
 namespace anneal {
-namespace {
-
-constexpr std::int64_t kLogitBytes = 160 << 20;  // of one chunk, at the most
-constexpr std::int64_t kLargestChunkRows = 256;  // more rows make the products no faster
-
-std::int64_t rows_of_chunk(std::int64_t vocab_size, std::int64_t element_bytes) {
-  return std::clamp<std::int64_t>(kLogitBytes / (vocab_size * element_bytes), 16, kLargestChunkRows);
-}
-
-}  // namespace
 
 HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, const TokenBatch& batch,
                          std::optional<double> gradient_scale) {
@@ -31,7 +22,8 @@ HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, con
 
   const auto weight_VE = model.head_weight_VE().to(hidden_NE.scalar_type());
   auto d_normed_ME = gradient_scale ? at::empty_like(hidden_ME) : at::Tensor();
-  const auto chunk = rows_of_chunk(weight_VE.size(0), static_cast<std::int64_t>(hidden_NE.element_size()));
+  const auto chunk =
+      head_rows_of_chunk(weight_VE.size(0), static_cast<std::int64_t>(hidden_NE.element_size()));
   const auto logits_buffer = at::empty({std::min(chunk, rows_M), weight_VE.size(0)}, hidden_NE.options());
   for (std::int64_t begin = 0; begin < rows_M; begin += chunk) {
     const auto end = std::min(begin + chunk, rows_M);

@@ -32,35 +32,6 @@ at::Tensor initial_a(std::int64_t rank, std::int64_t in_features, std::uint64_t 
   return a_RI;
 }
 
-std::vector<std::string> names_in_model(const ModelConfig& config, const std::string& target) {
-  if (config.experts && target == "all-linear")
-    return {"q_proj",
-            "k_proj",
-            "v_proj",
-            "o_proj",
-            config.experts->gate,
-            config.experts->up,
-            config.experts->down};
-  const auto leaf = target.rfind('.') + 1;  // 0 where there is no dot
-  const auto name = target.substr(leaf);
-  if (config.is_fused && (name == "q_proj" || name == "k_proj" || name == "v_proj"))
-    return {target.substr(0, leaf) + "qkv_proj"};
-  if (config.is_fused && (name == "gate_proj" || name == "up_proj"))
-    return {target.substr(0, leaf) + "gate_up_proj"};
-  return {target};
-}
-
-void require_whole_experts(const ExpertsConfig& experts, const std::vector<std::string>& targets) {
-  const auto names = [&](const std::string& part) {
-    return std::any_of(targets.begin(), targets.end(),
-                       [&](const auto& target) { return target == part || target.ends_with("." + part); });
-  };
-  if (names(experts.gate) != names(experts.up))
-    fail(ExitCode::kUsage,
-         "\"" + experts.gate + "\" and \"" + experts.up + "\" of an expert are one adapter in PEFT",
-         "--lora_target_modules", "name both of them or neither");
-}
-
 std::string closest_modules(CausalLm& model) {
   std::vector<std::string> endings;
   model.for_each_linear([&](const Linear& linear) {
@@ -81,22 +52,6 @@ std::int64_t LoraShape::rank_of(const std::string& module) const {
 double LoraShape::scale_of(const std::string& module) const {
   const auto module_rank = static_cast<double>(rank_of(module));
   return value_for(module, alpha_pattern, alpha) / (use_rslora ? std::sqrt(module_rank) : module_rank);
-}
-
-bool is_target(const std::string& module, const std::string& target) {
-  if (target == "all-linear" || module == target) return true;
-  return module.size() > target.size() && module.ends_with(target) &&
-         module[module.size() - target.size() - 1] == '.';
-}
-
-std::vector<std::string> resolved_targets(const ModelConfig& config,
-                                          const std::vector<std::string>& targets) {
-  std::vector<std::string> resolved;
-  for (const auto& target : targets)
-    for (const auto& name : names_in_model(config, target))
-      if (std::find(resolved.begin(), resolved.end(), name) == resolved.end()) resolved.push_back(name);
-  if (config.experts) require_whole_experts(*config.experts, resolved);
-  return resolved;
 }
 
 std::vector<TargetHits> add_lora(CausalLm& model, const LoraShape& shape, std::uint64_t seed) {

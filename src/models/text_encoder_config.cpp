@@ -1,7 +1,7 @@
 #include "models/text_encoder_config.h"
 
+#include "architecture/model_config.h"
 #include "base/json.h"
-#include "models/model_config.h"
 
 namespace anneal {
 namespace {

@@ -1,5 +1,6 @@
 // A model of ours in training.
 #pragma once
+#include "models/trained_shape.h"
 #include "train/trainable_model.h"
 
 namespace anneal {
@@ -32,14 +33,17 @@ class NativeModel final : public TrainableModel {
   WeightShare share_of_weights(ProcessGroup& group) const override {
     return anneal::share_of_weights(model_, saved_dtype(), group);
   }
-  StepPlan make_plan(const PlanRequest& request, std::int64_t free_bytes) const override {
-    return anneal::make_plan(model_, request, free_bytes);
+  StepPlan make_plan(const PlanRequest& request, int ranks, std::int64_t free_bytes) const override {
+    return anneal::make_plan(shape_of(model_), setup_of(model_, ranks), request, free_bytes);
   }
   double measured_gemm_flops_per_second() const override {
     return anneal::measured_gemm_flops_per_second(model_);
   }
-  std::string memory_use_text(const StepPlan& plan, std::int64_t longest) const override {
-    return anneal::memory_use_text(model_, plan, longest);
+  std::string memory_use_text(int ranks, const StepPlan& plan, std::int64_t longest) const override {
+    return anneal::memory_use_text(model_, ranks, plan, longest);
+  }
+  std::optional<StepMemory> step_memory(const MicroBatch& batch, int ranks) const override {
+    return anneal::step_memory(shape_of(model_), setup_of(model_, ranks), batch);
   }
 
  private:

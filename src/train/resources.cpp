@@ -15,41 +15,9 @@
 
 #include "base/byte_size.h"
 #include "device/device.h"
+#include "models/trained_shape.h"
 
 namespace anneal {
-namespace {
-
-constexpr std::int64_t kPreferredTokens = 8192;  // GEMMs gain nothing from more rows
-
-std::int64_t element_bytes(const CausalLm& model) { return model.precision.compute == at::kBFloat16 ? 2 : 4; }
-
-// The inputs of norms and of attention, and what the MLP or the experts of a token hold.
-std::int64_t kept_values_per_token(const ModelConfig& c, const DecoderLayer& layer) {
-  std::int64_t values = 2 * c.hidden_size + 2 * c.q_width() + 2 * c.kv_width();
-  if (layer.moe)
-    values += layer.moe->experts_per_token * (2 * c.experts->intermediate_size + c.hidden_size);
-  else
-    values += 2 * c.intermediate_size;
-  double adapter = 0;
-  layer.for_each_linear([&](const Linear& linear) {
-    if (linear.lora) adapter += linear.share_of_tokens * static_cast<double>(linear.lora->a_RI.shape[0]);
-    if (linear.has_magnitude()) adapter += static_cast<double>(linear.out_features());
-  });
-  return values + static_cast<std::int64_t>(adapter);
-}
-
-}  // namespace
-
-std::int64_t kept_bytes_per_token(const CausalLm& model) {
-  std::int64_t most = 0;
-  for (const auto& layer : model.layers)
-    most = std::max(most, kept_values_per_token(model.config, layer) * element_bytes(model));
-  return most + model.config.num_attention_heads * 4;
-}
-
-std::int64_t recomputed_bytes_per_token(const CausalLm& model) {
-  return model.config.hidden_size * element_bytes(model);
-}
 
 double measured_gemm_flops_per_second(const std::vector<std::vector<std::int64_t>>& shapes,
                                       at::TensorOptions options) {
@@ -97,39 +65,23 @@ bool is_out_of_memory(const std::exception& error) {
          text.find("could not create a primitive") != text.npos;
 }
 
-std::string memory_use_text(const CausalLm& model, const StepPlan& plan, std::int64_t longest) {
-  std::int64_t trained = 0;
-  for (const auto* parameter : model.parameters()) trained += parameter->numel();
-  const auto tokens = std::max(plan.micro_batch_tokens, longest);
-  const auto layers = model.config.num_hidden_layers;
-  const auto activations = tokens * (kept_bytes_per_token(model) * (plan.kept_layers + 1) +
-                                     recomputed_bytes_per_token(model) * layers);
-  return fmt::format(
-      "base weights {}, trained weights with gradients and optimizer {}, activations of {} tokens {}; "
-      "free {}",
-      byte_size_text(model.num_parameters() * element_bytes(model)),
-      byte_size_text(trained * kBytesOfATrainedWeight), tokens, byte_size_text(activations),
-      byte_size_text(free_bytes(model.device)));
+StepSetup setup_of(const CausalLm& model, int ranks) {
+  const auto base = model.embedding_VE.scalar_type();
+  return {.compute_bytes = static_cast<std::int64_t>(c10::elementSize(model.precision.compute)),
+          .base_bytes = static_cast<std::int64_t>(c10::elementSize(base)),
+          .has_float_temporaries = !model.device.is_cpu(),
+          .maps_weights = model.device.is_cpu() && base == model.stored_dtype(),
+          .ranks = ranks,
+          .is_sharded = model.is_shared()};
 }
 
-StepPlan make_plan(const CausalLm& model, const PlanRequest& request, std::int64_t free_bytes) {
-  const auto num_layers = model.config.num_hidden_layers;
-  const auto kept = kept_bytes_per_token(model), recomputed = recomputed_bytes_per_token(model);
-  const auto usable = static_cast<std::int64_t>(static_cast<double>(free_bytes) * kUsableShare);
-  const auto fitting = usable / std::max<std::int64_t>(1, kept * num_layers);
-  StepPlan plan{};
-  plan.micro_batch_tokens = request.micro_batch_tokens.value_or(
-      std::max(request.longest_sample, std::min({kPreferredTokens, fitting, request.largest_pool_tokens})));
-  if (request.gradient_checkpointing == "on") return plan;
-  plan.kept_layers = num_layers;
-  if (request.gradient_checkpointing == "off") return plan;
-  const auto tokens =
-      std::min(std::max(plan.micro_batch_tokens, request.longest_sample), request.largest_pool_tokens);
-  // One layer at a time holds its activations while it recomputes.
-  const auto left = usable - tokens * (recomputed * num_layers + kept);
-  plan.kept_layers =
-      std::clamp<std::int64_t>(left / std::max<std::int64_t>(1, tokens * (kept - recomputed)), 0, num_layers);
-  return plan;
+std::string memory_use_text(const CausalLm& model, int ranks, const StepPlan& plan, std::int64_t longest) {
+  const auto tokens = std::max(plan.micro_batch_tokens, longest);
+  const auto memory = step_memory(shape_of(model), setup_of(model, ranks), {tokens, plan.kept_layers});
+  std::string text = fmt::format("micro-batch of {} tokens", tokens);
+  for (const auto& [name, bytes] : memory.parts())
+    if (bytes > 0) text += fmt::format(", {} {}", name, byte_size_text(bytes));
+  return text + "; free " + byte_size_text(free_bytes(model.device));
 }
 
 }  // namespace anneal

@@ -6,9 +6,10 @@
 #include <initializer_list>
 
 #include "base/activity.h"
-#include "models/flops.h"
 #include "models/language_head.h"
 #include "models/sample_shares.h"
+#include "models/trained_shape.h"
+#include "plan/flops.h"
 #include "train/adamw.h"
 
 namespace anneal {
@@ -122,8 +123,10 @@ PoolWork work_of(const std::vector<SampleView>& pool,
 StepLoss forward_backward(CausalLm& model, const std::vector<SampleView>& pool, const StepPlan& plan,
                           std::uint64_t seed, std::int64_t dropout_step, ProcessGroup& group) {
   const c10::InferenceMode no_autograd;
-  auto [loss, lengths, costs] =
-      work_of(pool, [&](const SampleView& sample) { return needed_flops(model, {sample}); });
+  const auto rates = flop_rates(shape_of(model));
+  auto [loss, lengths, costs] = work_of(pool, [&](const SampleView& sample) {
+    return rates.of_sample(static_cast<std::int64_t>(sample.ids.size()), trained_positions(sample));
+  });
   if (loss.trained_tokens == 0) return loss;
   const auto shares = share_samples(costs, group.size());
   const auto batches = micro_batches_of(shares[group.rank()], lengths, plan.micro_batch_tokens);

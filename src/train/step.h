@@ -6,13 +6,9 @@
 #include <vector>
 
 #include "models/causal_lm.h"
+#include "plan/step_plan.h"
 
 namespace anneal {
-
-struct StepPlan {
-  std::int64_t micro_batch_tokens;  // a longer sample is a micro-batch of its own
-  std::int64_t kept_layers;         // the topmost layers that keep their activations; the others recompute
-};
 
 struct StepLoss {
   double sum_nll = 0;

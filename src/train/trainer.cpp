@@ -373,7 +373,7 @@ void Trainer::shrink_plan() {
     plan.micro_batch_tokens = std::max(plan.micro_batch_tokens / 2, longest);
   else
     fail(ExitCode::kResources, "out of memory in step " + std::to_string(state_.step + 1),
-         inputs_.model.memory_use_text(plan, longest),
+         inputs_.model.memory_use_text(inputs_.group.size(), plan, longest),
          "a smaller --max_seq_length or --lora_rank, or more memory; the newest state is kept, and the same "
          "command goes on from it");
   write_file_atomically(inputs_.folder / kRunRecord, inputs_.run_record(plan));

@@ -189,7 +189,7 @@ WeightShare TransformersModel::share_of_weights(ProcessGroup& group) const {
   return anneal::share_of_weights(parameters(), !has_adapter_, saved_dtype_, group);
 }
 
-StepPlan TransformersModel::make_plan(const PlanRequest& request, std::int64_t) const {
+StepPlan TransformersModel::make_plan(const PlanRequest& request, int, std::int64_t) const {
   return {request.longest_sample, request.gradient_checkpointing == "on" ? 0 : num_hidden_layers_};
 }
 
@@ -198,7 +198,7 @@ double TransformersModel::measured_gemm_flops_per_second() const {
                                                 at::TensorOptions(device_).dtype(precision_.compute));
 }
 
-std::string TransformersModel::memory_use_text(const StepPlan& plan, std::int64_t longest) const {
+std::string TransformersModel::memory_use_text(int, const StepPlan& plan, std::int64_t longest) const {
   std::int64_t trained = 0;
   for (const auto& parameter : parameters_) trained += parameter->numel();
   return fmt::format(

@@ -45,9 +45,10 @@ class TransformersModel final : public TrainableModel {
                                          const std::function<void(std::int64_t)>& progress) override;
   WeightShare share_of_weights(ProcessGroup& group) const override;
   // All layers keep their activations, or none does.
-  StepPlan make_plan(const PlanRequest& request, std::int64_t free_bytes) const override;
+  StepPlan make_plan(const PlanRequest& request, int ranks, std::int64_t free_bytes) const override;
   double measured_gemm_flops_per_second() const override;
-  std::string memory_use_text(const StepPlan& plan, std::int64_t longest) const override;
+  std::string memory_use_text(int ranks, const StepPlan& plan, std::int64_t longest) const override;
+  std::optional<StepMemory> step_memory(const MicroBatch&, int) const override { return std::nullopt; }
 
  private:
   Json ask(const Json& request);

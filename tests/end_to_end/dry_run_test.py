@@ -26,7 +26,7 @@ def test_it_says_what_the_run_says_and_makes_none(run: FaultyRun):
         assert len(lines) == 1 and lines[0] in said, beginning
     assert "8 samples; 7 steps in all" in dry.stdout
     memory = next(line for line in dry.stdout.splitlines() if line.startswith("memory of a step: "))
-    assert "base weights" in memory and "activations of" in memory and "free" in memory
+    assert all(f", {part} " in memory for part in ("weights", "LoRA", "gradients", "optimizer", "activations")) and "; free " in memory
 
 
 def test_a_run_that_lies_there_is_not_touched(run: FaultyRun):

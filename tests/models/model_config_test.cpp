@@ -1,4 +1,4 @@
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 #include <cmath>
 

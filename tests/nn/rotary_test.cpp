@@ -8,7 +8,7 @@
 #include <numbers>
 #include <vector>
 
-#include "nn/rope_parameters.h"
+#include "nn/rope_frequencies.h"
 #include "tests/support/tensors.h"
 
 namespace anneal {

@@ -9,7 +9,7 @@
 #include "nn/attention.h"
 #include "nn/cross_entropy.h"
 #include "nn/rms_norm.h"
-#include "nn/rope_parameters.h"
+#include "nn/rope_frequencies.h"
 #include "nn/rotary.h"
 #include "nn/swiglu.h"
 #include "tests/support/simd_targets.h"

@@ -19,7 +19,7 @@ constexpr double kBf16Gradient = 0.1;      // three layers of 8 bits, relative t
 constexpr std::uint64_t kSeed = 42;
 constexpr std::int64_t kStep = 7;
 
-struct Setup {
+struct StepSetup {
   std::string architecture = "LlamaForCausalLM";
   bool tied = false;
   std::vector<std::string> targets;  // none: all weights are trained
@@ -29,7 +29,7 @@ struct Setup {
 };
 
 struct Loaded {
-  explicit Loaded(const Setup& setup) : config(tiny_config(setup.architecture)) {
+  explicit Loaded(const StepSetup& setup) : config(tiny_config(setup.architecture)) {
     config["tie_word_embeddings"] = setup.tied;
     weights = tiny_weights(config);
     write_model(folder.path(), config, weights);
@@ -76,7 +76,7 @@ struct Loaded {
   std::vector<SampleView> pool;
 };
 
-void expect_reference(const Setup& setup, double loss_bound, double gradient_bound) {
+void expect_reference(const StepSetup& setup, double loss_bound, double gradient_bound) {
   Loaded loaded(setup);
   const auto loss = loaded.run(1000, 3);
   ReferenceModel reference(loaded.config, loaded.weights, *loaded.model);

@@ -1,6 +1,6 @@
 // Qwen3 (dense): Llama's layer with an RMSNorm on each query and key head. The family's config defaults to a
 // head size of 128, whatever the hidden size.
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 namespace anneal {
 

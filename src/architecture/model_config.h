@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "architecture/attention_reach.h"
+#include "architecture/rope_parameters.h"
 #include "base/json.h"
-#include "nn/attention.h"
-#include "nn/rope_parameters.h"
 
 namespace anneal {
 
@@ -47,6 +47,12 @@ struct ModelConfig {
 
 // Reads <folder>/config.json. Throws UserError(kModel) for an architecture or an option that is not known.
 ModelConfig read_model_config(const std::filesystem::path& folder);
+// The same of a config.json that is read; `where` is named in errors.
+ModelConfig read_model_config(const Json& config, const std::string& where);
+
+// Clamps --max_seq_length to the model's limit and returns a notice of it, or nothing where it is within.
+// Throws UserError(kUsage) where it was given.
+std::string fit_length(std::int64_t& max_seq_length, bool is_given, std::int64_t limit);
 
 // For the files of the families. Each of these throws UserError(kModel).
 ModelConfig read_shared_keys(const Json& config, const std::string& where);

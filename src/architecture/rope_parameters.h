@@ -1,9 +1,7 @@
-// The frequencies of rotary position embedding, and how models stretch them to lengths beyond those that they
-// were trained on. Kinds, names, defaults and the order of float32 operations are those of transformers.
+// How a model's rotary position embedding turns, and how it is stretched to lengths beyond those that the
+// model was trained on. Kinds, names and defaults are those of transformers.
 #pragma once
-#include <ATen/core/Tensor.h>
-
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -34,8 +32,5 @@ struct RopeParameters {
 // What yarn and longrope multiply cos and sin by where the model does not say it.
 double yarn_attention_factor(double factor, double mscale, double mscale_all_dim);
 double longrope_attention_factor(double factor, double original_max_position_embeddings);
-
-// inverse_frequency_F, float32, of a sample of `length` tokens.
-at::Tensor inverse_frequencies(const RopeParameters& rope, std::int64_t length);
 
 }  // namespace anneal

@@ -1,6 +1,6 @@
 // Phi-3 mini, medium and Phi-4: Llama's layer with queries, keys and values in one projection and gate and up
 // in another; longrope for 128k tokens; a part of each head may stay unrotated.
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 namespace anneal {
 namespace {

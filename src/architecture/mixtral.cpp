@@ -1,5 +1,5 @@
 // Mixtral: Mistral's attention, and in every layer a mixture of experts, two of eight for each token.
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 namespace anneal {
 

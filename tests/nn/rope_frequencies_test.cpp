@@ -1,4 +1,4 @@
-#include "nn/rope_parameters.h"
+#include "nn/rope_frequencies.h"
 
 #include <gtest/gtest.h>
 

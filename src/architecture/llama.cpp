@@ -1,5 +1,5 @@
 // Llama 2, 3, 3.1 and 3.2, and models of the same form (SmolLM2, TinyLlama, ...).
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 namespace anneal {
 

@@ -1,7 +1,7 @@
 // Qwen3 with a mixture of experts in place of the MLP, in all layers or in some.
 #include <algorithm>
 
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 namespace anneal {
 

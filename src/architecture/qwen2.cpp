@@ -1,6 +1,6 @@
 // Qwen2 and Qwen2.5: Llama's layer with biases on queries, keys and values; a sliding window in upper layers
 // where the file asks for it.
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 namespace anneal {
 

@@ -1,6 +1,6 @@
 // Mistral 7B and models of the same form: Llama's layer, with a sliding window in the first version. Where a
 // file does not speak of the window, it is the 4096 tokens of that version.
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 namespace anneal {
 

@@ -1,4 +1,4 @@
-#include "models/model_config.h"
+#include "architecture/model_config.h"
 
 namespace anneal {
 namespace {
@@ -188,8 +188,10 @@ void require_experts(const ModelConfig& model, const std::string& where) {
 
 ModelConfig read_model_config(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
-  const std::string where = path.string();
-  const Json config = read_json_file(path, ExitCode::kModel);
+  return read_model_config(read_json_file(path, ExitCode::kModel), path.string());
+}
+
+ModelConfig read_model_config(const Json& config, const std::string& where) {
   if (!config.is_object())
     fail(ExitCode::kModel, "is not a JSON object", where, "use an unmodified config.json");
   const auto architectures = take(config, "architectures", std::vector<std::string>(), where);
@@ -216,6 +218,16 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
   fail(ExitCode::kModel,
        architecture.empty() ? "names no architecture" : "unknown architecture " + architecture, where,
        "use one of " + known + "; or train with --engine transformers");
+}
+
+std::string fit_length(std::int64_t& max_seq_length, bool is_given, std::int64_t limit) {
+  if (max_seq_length <= limit) return "";
+  if (is_given)
+    fail(ExitCode::kUsage,
+         std::to_string(max_seq_length) + " is above the model's limit of " + std::to_string(limit),
+         "--max_seq_length", "give at most the model's limit");
+  max_seq_length = limit;
+  return "max_seq_length is " + std::to_string(limit) + ", the model's limit";
 }
 
 }  // namespace anneal

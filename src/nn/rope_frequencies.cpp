@@ -1,4 +1,4 @@
-#include "nn/rope_parameters.h"
+#include "nn/rope_frequencies.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -80,22 +80,6 @@ at::Tensor longrope(const RopeParameters& rope, std::int64_t length) {
 }
 
 }  // namespace
-
-double yarn_attention_factor(double factor, double mscale, double mscale_all_dim) {
-  const auto scale = [&](double m) { return factor <= 1 ? 1 : 0.1 * m * std::log(factor) + 1; };
-  return mscale != 0 && mscale_all_dim != 0 ? scale(mscale) / scale(mscale_all_dim) : scale(1);
-}
-
-double longrope_attention_factor(double factor, double original_max_position_embeddings) {
-  return factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original_max_position_embeddings));
-}
-
-std::int64_t RopeParameters::longest() const {
-  auto positions = static_cast<double>(max_position_embeddings);
-  if (kind == "linear" || kind == "dynamic") positions *= factor;
-  if (kind == "yarn") positions = std::max(positions, original_max_position_embeddings * factor);
-  return static_cast<std::int64_t>(positions);
-}
 
 at::Tensor inverse_frequencies(const RopeParameters& rope, std::int64_t length) {
   if (rope.kind == "linear") return unscaled(rope) / rope.factor;

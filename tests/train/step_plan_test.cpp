@@ -1,10 +1,12 @@
-#include "train/resources.h"
+#include "plan/step_plan.h"
 
 #include <gtest/gtest.h>
 
 #include "models/lora_adapter.h"
+#include "models/trained_shape.h"
 #include "tests/support/scratch_folder.h"
 #include "tests/support/tiny_model.h"
+#include "train/resources.h"
 
 namespace anneal {
 namespace {
@@ -17,12 +19,13 @@ class Resources : public testing::Test {
   }
   StepPlan plan(std::optional<std::int64_t> tokens, const std::string& checkpointing,
                 std::int64_t largest_pool, std::int64_t longest, std::int64_t free_bytes) const {
-    return make_plan(*model_, {tokens, checkpointing, largest_pool, longest}, free_bytes);
+    return make_plan(shape_of(*model_), setup_of(*model_, 1), {tokens, checkpointing, largest_pool, longest},
+                     free_bytes);
   }
   // What a plan takes by the two figures a layer, of the busiest micro-batch.
   std::int64_t bytes_of(const StepPlan& plan, std::int64_t tokens) const {
-    return tokens * (plan.kept_layers * kept_bytes_per_token(*model_) +
-                     (3 - plan.kept_layers) * recomputed_bytes_per_token(*model_));
+    return tokens * (plan.kept_layers * kept_bytes_per_token(shape_of(*model_), 4) +
+                     (3 - plan.kept_layers) * recomputed_bytes_per_token(shape_of(*model_), 4));
   }
 
   static constexpr std::int64_t kPlenty = 1LL << 40;
@@ -33,14 +36,14 @@ class Resources : public testing::Test {
 // Oracle: the elements of a layer's activations, added by hand.
 TEST_F(Resources, BytesPerToken) {
   // input, after attention: 2 x 24; q, out: 2 x 32; k, v: 2 x 16; gate, up: 2 x 40; log-sum-exp: 4 float32
-  EXPECT_EQ(kept_bytes_per_token(*model_), (48 + 64 + 32 + 80) * 4 + 4 * 4);
-  EXPECT_EQ(recomputed_bytes_per_token(*model_), 24 * 4);
+  EXPECT_EQ(kept_bytes_per_token(shape_of(*model_), 4), (48 + 64 + 32 + 80) * 4 + 4 * 4);
+  EXPECT_EQ(recomputed_bytes_per_token(shape_of(*model_), 4), 24 * 4);
   add_lora(*model_, {4, 4, 0, {"q_proj", "up_proj"}}, 1);
-  EXPECT_EQ(kept_bytes_per_token(*model_), (48 + 64 + 32 + 80 + 2 * 4) * 4 + 4 * 4);
+  EXPECT_EQ(kept_bytes_per_token(shape_of(*model_), 4), (48 + 64 + 32 + 80 + 2 * 4) * 4 + 4 * 4);
   // DoRA: the outputs of both without their magnitudes.
   add_lora(*model_, {.rank = 4, .alpha = 4, .dropout = 0, .targets = {"q_proj", "up_proj"}, .use_dora = true},
            1);
-  EXPECT_EQ(kept_bytes_per_token(*model_), (48 + 64 + 32 + 80 + 2 * 4 + 32 + 40) * 4 + 4 * 4);
+  EXPECT_EQ(kept_bytes_per_token(shape_of(*model_), 4), (48 + 64 + 32 + 80 + 2 * 4 + 32 + 40) * 4 + 4 * 4);
 }
 
 // Oracle: what was asked for.
