@@ -1,5 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-.PHONY: setup build test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding compare-quality test-vllm check format clean
+.PHONY: setup build test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-data compare-quality test-vllm check format clean
 
 setup:
 	@tools/setup
@@ -46,6 +46,10 @@ bench-bertscore: build
 # About 10 minutes; as root, for a network namespace of its own. Memory, bytes and speed of sharding at 1, 2 and 4 ranks.
 bench-sharding: build
 	@.venv/bin/python benchmarks/bench_sharding.py
+
+# About 15 minutes. 500,000 rows against datasets and tokenizers.
+bench-data: build
+	@.venv/bin/python benchmarks/bench_data.py
 
 # About 75 minutes: three seeds of each program; finished runs are kept.
 compare-quality: build
