@@ -66,8 +66,9 @@ Json recipe_of(const DatasetOptions& options, std::uint64_t seed) {
 }
 
 DataFile measure(const std::filesystem::path& path, std::int64_t rows) {
-  const MappedFile file(path, ExitCode::kData);
-  return {rows, file.bytes().size(), sha256_hex(file.text())};
+  auto sha256 = sha256_hex_of_file(path, ExitCode::kData);
+  std::error_code error;
+  return {rows, std::filesystem::file_size(path, error), std::move(sha256)};
 }
 
 std::string Manifest::recipe_sha256() const { return sha256_hex(recipe.dump()); }
