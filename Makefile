@@ -1,5 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-.PHONY: setup build test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan compare-quality test-vllm check format clean
+.PHONY: setup build test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality test-vllm check format clean
 
 setup:
 	@tools/setup
@@ -50,6 +50,10 @@ bench-sharding: build
 # About 4 minutes: `anneal plan` against the peaks of trainings on this processor.
 bench-plan: build
 	@.venv/bin/python benchmarks/plan_against_peaks.py
+
+# About 15 minutes. 500,000 rows against datasets and tokenizers.
+bench-data: build
+	@.venv/bin/python benchmarks/bench_data.py
 
 # About 75 minutes: three seeds of each program; finished runs are kept.
 compare-quality: build

@@ -28,6 +28,8 @@ def declaration(option: dict[str, Any]) -> str:
     kind, default = TYPES[option["type"]], option["default"]
     if default is None:
         return f"Optional[{kind}] = None"
+    if isinstance(default, list):  # an option that may be given several times
+        return f"list[{kind}] = field(default_factory=lambda: {json.dumps(default)})"
     return f"{kind} = {json.dumps(default) if kind == 'str' else repr(default)}"
 
 

@@ -99,8 +99,8 @@ std::optional<std::string> RunDirectory::take() {
   const auto file = path_ / kLock;
   lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
-    fail(ExitCode::kUsage, std::string("cannot write: ") + std::strerror(errno), path_.string(),
-         kOtherFolder);
+    fail(errno == ENOSPC || errno == EDQUOT ? ExitCode::kResources : ExitCode::kUsage,
+         std::string("cannot write: ") + std::strerror(errno), path_.string(), kOtherFolder);
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(std::exchange(lock_, -1));
     const auto owner = read_file(file, ExitCode::kUsage);

@@ -15,6 +15,7 @@
 #include "commands/rank_launcher.h"
 #include "commands/report_command.h"
 #include "commands/tokenize_command.h"
+#include "data/dataset_mix.h"
 #include "data/source_files.h"
 #include "engine/convert_request.h"
 #include "engine/doctor_request.h"
@@ -123,7 +124,9 @@ int run_train(const char* command, Arguments arguments) {
       arguments, [&](CommandOptions<TrainRequest>& options, const std::set<std::string>& given) {
         auto& request = options.own;
         // What is wrong with the data should not wait for a download.
-        if (request.dataset.data_dir.empty()) check_dataset_name(request.dataset.hfdc_dataset_name);
+        std::vector<Problem> ignored;  // validate() has reported them
+        if (request.dataset.data_dir.empty())
+          for (const auto& dataset : datasets_of(request.dataset, ignored)) check_dataset_name(dataset.name);
         Console aside(stderr);
         request.model.fetch(request.dataset.offline, [&](const std::string& line) { aside.say(line); });
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)

@@ -24,6 +24,9 @@ void say_summary(const PreparedData& data, Console& console) {
   console.say(fmt::format("source: {}", data.source));
   console.say(fmt::format("rows: {} training, {} validation, {} test", data.training_rows,
                           data.validation_rows, data.test_rows));
+  for (const auto& dataset : data.datasets)
+    console.say(fmt::format("rows of {}: {} read, {} training, {} validation, {} test", dataset.name,
+                            dataset.rows, dataset.training, dataset.validation, dataset.test));
   for (const auto& [reason, count] : data.dropped)
     console.say(fmt::format("dropped: {} ({})", count, reason));
   if (data.skipped_rows > 0)

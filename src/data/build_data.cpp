@@ -45,28 +45,61 @@ std::int64_t render_rows(RowSource& rows, const std::string& place, RowRenderer&
   }
 }
 
-void check_usable(const DatasetOptions& options, RowRenderer& renderer, std::int64_t rows,
-                  const Spool& spool) {
-  if (rows == 0)
-    fail(ExitCode::kData, "the dataset holds no rows", options.hfdc_dataset_name,
-         "name another dataset or split");
+void check_usable(const DatasetOptions& options, const std::string& name, RowRenderer& renderer,
+                  std::int64_t rows, std::int64_t records) {
+  if (rows == 0) fail(ExitCode::kData, "the dataset holds no rows", name, "name another dataset or split");
   const auto unseen = renderer.unseen_columns();
   if (!unseen.empty() && !options.hfdc_messages_field.empty())
-    fail(ExitCode::kData, "no row has the column " + quoted_list(unseen), options.hfdc_dataset_name,
+    fail(ExitCode::kData, "no row has the column " + quoted_list(unseen), name,
          "the columns are " + quoted_list(renderer.columns().names()) +
              "; name the one that holds the chats with --hfdc_messages_field");
   if (!unseen.empty())
-    fail(ExitCode::kData, "the templates need the column " + quoted_list(unseen) + ", which no row has",
-         options.hfdc_dataset_name,
+    fail(ExitCode::kData, "the templates need the column " + quoted_list(unseen) + ", which no row has", name,
          "the columns are " + quoted_list(renderer.columns().names()) +
              "; use them in --hfdc_input_template and --hfdc_output_template, or map them with "
              "--hfdc_field_mapping");
-  if (spool.records() == 0)
-    fail(ExitCode::kData, "all " + std::to_string(rows) + " rows are empty", options.hfdc_dataset_name,
+  if (records == 0)
+    fail(ExitCode::kData, "all " + std::to_string(rows) + " rows are empty", name,
          options.hfdc_messages_field.empty()
              ? "check the templates, or keep empty outputs with --keep_empty_output"
              : "name the column of the chats with --hfdc_messages_field; a chat needs a turn of the "
                "assistant");
+}
+
+// Appends the rows of dataset `index` to the spool, and what they count to the manifest.
+void render_dataset(const BuildInput& input, std::size_t index, RowFormat format, const fs::path& scratch,
+                    BadRowBudget& bad_rows, Spool& spool, Manifest& manifest) {
+  const auto& source = input.sources[index];
+  const auto& name = input.datasets[index].name;
+  const auto renderer = make_row_renderer(input.options, std::move(format));
+  const auto before = spool.records();
+  std::int64_t rows = 0;
+  if (source.by_library)
+    rows = render_rows(*open_library_rows(*source.by_library, renderer->columns()), name, *renderer, bad_rows,
+                       spool);
+  else
+    for (const auto& file : source.files)
+      rows += render_rows(*open_rows(file, renderer->columns(), scratch), file.path.string(), *renderer,
+                          bad_rows, spool);
+  check_usable(input.options, name, *renderer, rows, spool.records() - before);
+  for (const auto& [reason, count] : renderer->dropped()) manifest.dropped[reason] += count;
+  manifest.null_fields += renderer->null_fields();
+}
+
+// What stands in which file.
+struct Parts {
+  std::span<const std::int64_t> test, validation, training;
+};
+
+std::vector<DatasetRows> count_rows(const BuildInput& input, std::span<const std::int64_t> ends,
+                                    const Parts& parts) {
+  std::vector<DatasetRows> counts;
+  for (std::size_t index = 0; index < ends.size(); ++index)
+    counts.push_back({input.datasets[index].name, ends[index] - (index > 0 ? ends[index - 1] : 0)});
+  for (const auto record : parts.training) ++counts[dataset_of(record, ends)].training;
+  for (const auto record : parts.validation) ++counts[dataset_of(record, ends)].validation;
+  for (const auto record : parts.test) ++counts[dataset_of(record, ends)].test;
+  return counts;
 }
 
 DataFile write_part(const fs::path& path, const Spool& spool, std::span<const std::int64_t> order) {
@@ -83,24 +116,17 @@ DataFile write_part(const fs::path& path, const Spool& spool, std::span<const st
 void build_data(const BuildInput& input, const fs::path& target, Manifest& manifest, const Log& log) {
   const auto& options = input.options;
   std::vector<Problem> problems;
-  auto format = row_format(options, problems);
+  const auto format = row_format(options, problems);
   if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
   for (const auto& warning : format.warnings) log("warning: " + warning);
 
-  const auto made = make_row_renderer(options, std::move(format));
-  auto& renderer = *made;
   BadRowBudget bad_rows(options.skip_bad_rows);
   Spool spool(target);
-  std::int64_t rows = 0;
-  if (input.source.by_library) {
-    rows = render_rows(*open_library_rows(*input.source.by_library, renderer.columns()),
-                       options.hfdc_dataset_name, renderer, bad_rows, spool);
-  } else {
-    for (const auto& file : input.source.files)
-      rows += render_rows(*open_rows(file, renderer.columns(), target), file.path.string(), renderer,
-                          bad_rows, spool);
+  std::vector<std::int64_t> ends;  // records of this dataset and those before it
+  for (std::size_t index = 0; index < input.sources.size(); ++index) {
+    render_dataset(input, index, format, target, bad_rows, spool, manifest);
+    ends.push_back(spool.records());
   }
-  check_usable(options, renderer, rows, spool);
   spool.finish();
   for (const auto& row : bad_rows.first_skipped()) log("warning: skipped " + row);
 
@@ -108,12 +134,17 @@ void build_data(const BuildInput& input, const fs::path& target, Manifest& manif
       split_counts(spool.records(), options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
   const auto order = split_order(spool.records(), input.split_seed);
   const std::span all(order);
-  manifest.test = write_part(target / kTestFile, spool, all.first(counts.test));
-  manifest.validation =
-      write_part(target / kValidationFile, spool, all.subspan(counts.test, counts.validation));
-  manifest.training = write_part(target / kTrainingFile, spool, all.last(counts.training));
-  manifest.dropped = renderer.dropped();
-  manifest.null_fields = renderer.null_fields();
+  Parts parts{all.first(counts.test), all.subspan(counts.test, counts.validation), all.last(counts.training)};
+  std::vector<std::int64_t> mixed;
+  if (input.datasets.front().weight) {
+    std::vector<double> weights;
+    for (const auto& dataset : input.datasets) weights.push_back(*dataset.weight);
+    parts.training = mixed = mixed_order(parts.training, ends, weights, input.split_seed);
+  }
+  if (!options.data.empty()) manifest.datasets = count_rows(input, ends, parts);
+  manifest.test = write_part(target / kTestFile, spool, parts.test);
+  manifest.validation = write_part(target / kValidationFile, spool, parts.validation);
+  manifest.training = write_part(target / kTrainingFile, spool, parts.training);
   manifest.skipped_rows = bad_rows.skipped();
   manifest.created = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   write_manifest(target, manifest);

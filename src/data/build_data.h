@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "data/dataset_mix.h"
 #include "data/manifest.h"
 #include "data/prepare.h"
 #include "data/source_files.h"
@@ -13,7 +14,8 @@ namespace anneal {
 struct BuildInput {
   const DatasetOptions& options;
   std::uint64_t split_seed;
-  const SourceFiles& source;
+  std::vector<MixedDataset> datasets;
+  std::vector<SourceFiles> sources;  // of each dataset
 };
 
 // Fills the folder `target`, which holds nothing yet, with the three files and then the manifest. `manifest`

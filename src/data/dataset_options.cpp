@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "data/data_folder.h"
+#include "data/dataset_mix.h"
 #include "formats/utf8.h"
 #include "hub/repository.h"
 
@@ -49,9 +50,9 @@ void check_text(const std::string& text, const std::string& flag, std::vector<Pr
 
 void resolve(DatasetOptions& options, const std::set<std::string>& given) {
   options.describes_dataset = std::any_of(given.begin(), given.end(), [](const std::string& name) {
-    return name.starts_with("hfdc_") && name != "hfdc_num_proc";
+    return (name.starts_with("hfdc_") && name != "hfdc_num_proc") || name == "data";
   });
-  if (options.hfdc_dataset_name == kDefaultDataset) return;
+  if (options.data.empty() && options.hfdc_dataset_name == kDefaultDataset) return;
   if (!given.contains("hfdc_dataset_config")) options.hfdc_dataset_config.clear();
   if (!given.contains("hfdc_field_mapping")) options.hfdc_field_mapping = "{}";
 }
@@ -61,7 +62,9 @@ std::string describe(const DatasetOptions& options) {
   const auto line = [&](const char* name, const std::string& value) {
     text += std::string(name) + ": " + value + "\n";
   };
-  line("dataset", options.hfdc_dataset_name);
+  std::vector<Problem> ignored;  // validate() has reported them
+  for (const auto& dataset : datasets_of(options, ignored))
+    line("dataset", dataset.name + (dataset.weight ? ", weight " + Json(*dataset.weight).dump() : ""));
   line("config", options.hfdc_dataset_config.empty() ? "default" : options.hfdc_dataset_config);
   line("split", options.hfdc_split);
   line("train ratio", Json(options.hfdc_train_split_ratio).dump());
@@ -104,6 +107,10 @@ RowFormat row_format(const DatasetOptions& options, std::vector<Problem>& proble
 
 void DatasetOptions::validate(std::vector<Problem>& problems) const {
   check_text(hfdc_dataset_name, "--hfdc_dataset_name", problems);
+  for (const auto& text : data) check_text(text, "--data", problems);
+  if (!data.empty() && hfdc_dataset_name != kDefaultDataset)
+    problems.push_back({"--hfdc_dataset_name names one dataset, and --data others", "--data",
+                        "give the former to --data too"});
   check_text(hfdc_dataset_config, "--hfdc_dataset_config", problems);
   check_text(hfdc_split, "--hfdc_split", problems);
   check_revision(hfdc_revision, "--hfdc_revision", problems);
@@ -127,9 +134,10 @@ void DatasetOptions::validate(std::vector<Problem>& problems) const {
     problems.push_back({"the template holds no {column}, so every sample would have the same output",
                         "--hfdc_output_template",
                         "name the column with the text to learn, such as {output}"});
-  if (hfdc_dataset_name.find('\0') != hfdc_dataset_name.npos) return;
+  const auto name = name_of(datasets_of(*this, problems));
+  if (name.find('\0') != name.npos) return;
   try {
-    sanitized_component(hfdc_dataset_name, '_', "--hfdc_dataset_name");
+    sanitized_component(name, '_', data.empty() ? "--hfdc_dataset_name" : "--data");
     if (!hfdc_dataset_config.empty()) sanitized_component(hfdc_dataset_config, '_', "--hfdc_dataset_config");
   } catch (const UserError& error) {
     problems.insert(problems.end(), error.problems().begin(), error.problems().end());

@@ -28,6 +28,7 @@ struct DatasetOptions {
   std::string hfdc_output_template = "### Response:\n{output}";
   std::string hfdc_field_mapping = kDefaultFieldMapping;
   std::string hfdc_messages_field;
+  std::vector<std::string> data;
   std::int64_t hfdc_num_proc = 8;
   std::string data_dir;
   std::optional<std::int64_t> split_seed;
@@ -49,6 +50,11 @@ struct DatasetOptions {
         "default resets hfdc_dataset_config and hfdc_field_mapping to empty, "
         "unless "
         "they are given too.");
+    field("data", c.data,
+          "NAME or NAME:WEIGHT, once for each of several datasets, in the place of hfdc_dataset_name; the "
+          "other "
+          "flags are for all of them. Weights are shares of the training rows; without any, all rows of all "
+          "datasets are taken once.");
     field("hfdc_dataset_config", c.hfdc_dataset_config, "The subset of the dataset; empty: its default one.");
     field("hfdc_split", c.hfdc_split, "The split to read. Slices such as train[:10%] are not supported.");
     field("hfdc_train_split_ratio", c.hfdc_train_split_ratio,

@@ -30,13 +30,20 @@ struct DataFile {
   std::string sha256;
 };
 
+// Of one of several datasets: rows that were rendered, and of those the lines of each file.
+struct DatasetRows {
+  std::string name;
+  std::int64_t rows = 0, training = 0, validation = 0, test = 0;
+};
+
 struct Manifest {
   Json recipe;                     // everything but the source that the content depends on
   std::vector<SourceFile> source;  // in reading order
   DataFile training, validation, test;
   std::map<std::string, std::int64_t> dropped;  // reason -> rows
   std::int64_t null_fields = 0;
-  std::int64_t skipped_rows = 0;  // could not be read
+  std::int64_t skipped_rows = 0;      // could not be read
+  std::vector<DatasetRows> datasets;  // of --data; empty where there is one
   std::string created;
 
   std::string recipe_sha256() const;

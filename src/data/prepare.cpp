@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <random>
 
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "data/build_data.h"
 #include "data/data_folder.h"
+#include "data/dataset_mix.h"
 #include "data/folder_lock.h"
 #include "data/manifest.h"
 #include "data/path_pattern.h"
@@ -45,6 +47,7 @@ PreparedData describe_folder(const fs::path& folder, const Manifest& manifest) {
   data.dropped = manifest.dropped;
   data.null_fields = manifest.null_fields;
   data.skipped_rows = manifest.skipped_rows;
+  data.datasets = manifest.datasets;
   data.data_sha256 = manifest.data_sha256();
   std::uint64_t bytes = 0;
   for (const auto& file : manifest.source) bytes += file.bytes;
@@ -97,11 +100,21 @@ PreparedData use_foreign(const fs::path& folder, const DatasetOptions& options, 
   return data;
 }
 
+std::vector<MixedDataset> checked_datasets(const DatasetOptions& options) {
+  std::vector<Problem> problems;
+  auto datasets = datasets_of(options, problems);
+  if (!problems.empty()) throw UserError(ExitCode::kUsage, problems);
+  return datasets;
+}
+
 bool is_here(const DatasetOptions& options) {
-  const auto& name = options.hfdc_dataset_name;
-  std::error_code error;
-  return fs::exists(name, error) || has_wildcard(name) ||
-         (is_hub_id(name) && cached_snapshot({RepositoryKind::kDataset, name, options.hfdc_revision}));
+  const auto datasets = checked_datasets(options);
+  return std::all_of(datasets.begin(), datasets.end(), [&](const MixedDataset& dataset) {
+    const auto& name = dataset.name;
+    std::error_code error;
+    return fs::exists(name, error) || has_wildcard(name) ||
+           (is_hub_id(name) && cached_snapshot({RepositoryKind::kDataset, name, options.hfdc_revision}));
+  });
 }
 
 // What --data_dir holds, where it is to be taken without looking at a source.
@@ -177,15 +190,13 @@ PreparedData build(const BuildInput& input, const fs::path& folder, Manifest man
   return describe_folder(folder, manifest);
 }
 
-std::vector<SourceFile> hash_sources(const SourceFiles& found) {
-  std::vector<SourceFile> sources;
+void hash_sources(const SourceFiles& found, std::vector<SourceFile>& sources) {
   for (const auto& source : found.files) {
     const auto file = measure(source.path, 0);
     const bool is_odd = source.kind == FileKind::kCsv && source.delimiter != row_file(source.path).delimiter;
     sources.push_back(
         {source.path.string(), file.bytes, file.sha256, is_odd ? std::string(1, source.delimiter) : ""});
   }
-  return sources;
 }
 
 // Nothing where the folder holds something else.
@@ -215,9 +226,9 @@ std::optional<PreparedData> reuse_other_spelling(const DatasetOptions& options, 
                                                  const Log& log) {
   if (!options.data_dir.empty() || options.force_data) return std::nullopt;
   const auto ratios = std::pair(options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
-  const auto folder =
-      default_data_folder(options.hfdc_dataset_name, options.hfdc_dataset_config, ratios.first, ratios.second)
-          .replace_filename(whole_percent_folder_name(ratios.first, ratios.second));
+  const auto folder = default_data_folder(name_of(checked_datasets(options)), options.hfdc_dataset_config,
+                                          ratios.first, ratios.second)
+                          .replace_filename(whole_percent_folder_name(ratios.first, ratios.second));
   if (inspect(folder, manifest.spec_sha256()) != FolderState::kReady) return std::nullopt;
   log("note: taking the data in " + folder.string());
   return reuse(folder, *read_manifest(folder), options);
@@ -225,7 +236,7 @@ std::optional<PreparedData> reuse_other_spelling(const DatasetOptions& options, 
 
 fs::path chosen_folder(const DatasetOptions& options) {
   if (options.data_dir.empty())
-    return default_data_folder(options.hfdc_dataset_name, options.hfdc_dataset_config,
+    return default_data_folder(name_of(checked_datasets(options)), options.hfdc_dataset_config,
                                options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
   auto folder = fs::path(options.data_dir).lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();  // a trailing slash
@@ -245,15 +256,18 @@ PreparedData prepare_data(const DatasetOptions& options, std::uint64_t seed, con
   const auto folder = chosen_folder(options);
   if (!options.data_dir.empty())
     if (auto data = use_data_dir(folder, options, seed, log)) return *data;
-  const auto found = find_source_files({options.hfdc_dataset_name, options.hfdc_dataset_config,
-                                        options.hfdc_split, options.hfdc_revision, options.offline},
-                                       log);
-  for (const auto& notice : found.notices) log("note: " + notice);
+  BuildInput input{options, options.split_seed_or(seed), checked_datasets(options), {}};
   Manifest manifest;
   manifest.recipe = recipe_of(options, seed);
-  manifest.source = hash_sources(found);
+  for (const auto& dataset : input.datasets) {
+    auto found = find_source_files({dataset.name, options.hfdc_dataset_config, options.hfdc_split,
+                                    options.hfdc_revision, options.offline},
+                                   log);
+    for (const auto& notice : found.notices) log("note: " + notice);
+    hash_sources(found, manifest.source);
+    input.sources.push_back(std::move(found));
+  }
   if (auto data = reuse_other_spelling(options, manifest, log)) return *data;
-  const BuildInput input{options, options.split_seed_or(seed), found};
   if (auto data = reuse_or_build(input, folder, manifest, log)) return *data;
   const fs::path other = folder.string() + "+" + manifest.spec_sha256().substr(0, 8);
   log("note: " + folder.string() + " holds other data; this goes to " + other.string());

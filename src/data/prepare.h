@@ -5,8 +5,10 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "data/dataset_options.h"
+#include "data/manifest.h"
 
 namespace anneal {
 
@@ -18,6 +20,7 @@ struct PreparedData {
   std::map<std::string, std::int64_t> dropped;  // reason -> rows
   std::int64_t null_fields = 0;                 // null or missing values that became empty texts
   std::int64_t skipped_rows = 0;                // could not be read
+  std::vector<DatasetRows> datasets;            // of --data
   std::string source;                           // for the console
   std::string data_sha256;                      // of the content of the three files
   bool reused = false;

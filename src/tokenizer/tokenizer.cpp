@@ -45,7 +45,7 @@ ThreadScratch& thread_scratch(std::uint64_t owner) {
   for (auto& scratch : all)
     if (scratch->owner == owner) return *scratch;
   if (all.size() == kMost) all.erase(all.begin());
-  all.push_back(std::make_unique<ThreadScratch>(ThreadScratch{owner}));
+  all.push_back(std::make_unique<ThreadScratch>(owner));
   return *all.back();
 }
 

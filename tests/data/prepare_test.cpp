@@ -337,5 +337,42 @@ TEST_F(Prepare, BadChatsAreBadRows) {
   EXPECT_EQ(problems[0].where, "--hfdc_messages_field");
 }
 
+// Oracle: by hand. Of 24 rows 21 are for training: all once without weights, and 11 and 10 at 1 : 1.
+TEST_F(Prepare, SeveralDatasetsInTheSharesOfTheirWeights) {
+  const auto few = write_rows("few.jsonl", 4).string();
+  options_.data = {options_.hfdc_dataset_name, few};
+  options_.hfdc_dataset_name = kDefaultDataset;
+  const auto plain = prepare();
+  ASSERT_EQ(plain.datasets.size(), 2);
+  EXPECT_EQ(plain.datasets[0].rows, 20);
+  EXPECT_EQ(plain.datasets[1].rows, 4);
+  EXPECT_EQ(plain.datasets[0].training + plain.datasets[0].validation + plain.datasets[0].test, 20);
+  EXPECT_EQ(plain.training_rows, 21);
+
+  for (auto& name : options_.data) name += ":0.5";
+  const auto mixed = prepare();
+  EXPECT_NE(mixed.folder, plain.folder);
+  EXPECT_EQ(mixed.training_rows, 21);
+  EXPECT_EQ(mixed.datasets[0].training, 11);
+  EXPECT_EQ(mixed.datasets[1].training, 10);
+  // What is held out is that of the run without weights.
+  EXPECT_EQ(lines_of(mixed.test), lines_of(plain.test));
+  EXPECT_EQ(lines_of(mixed.validation), lines_of(plain.validation));
+  for (const auto& line : lines_of(mixed.training))
+    EXPECT_THAT(lines_of(mixed.test), testing::Each(testing::Ne(line)));
+  const auto again = prepare();
+  EXPECT_TRUE(again.reused);
+  EXPECT_EQ(again.datasets[1].training, 10);
+  options_.force_data = true;
+  EXPECT_EQ(prepare().data_sha256, mixed.data_sha256);
+}
+
+// Oracle: by hand. The second dataset lacks a column that the first has.
+TEST_F(Prepare, EachOfSeveralDatasetsNeedsTheColumns) {
+  options_.data = {options_.hfdc_dataset_name, write("other.jsonl", "{\"q\": \"x\"}\n").string()};
+  options_.hfdc_dataset_name = kDefaultDataset;
+  EXPECT_THAT(error(), testing::AllOf(HasSubstr("the column \"a\""), HasSubstr("other.jsonl")));
+}
+
 }  // namespace
 }  // namespace anneal
