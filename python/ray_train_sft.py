@@ -53,6 +53,9 @@ class Config:
     # DoRA: the length of each row of an adapted weight is trained apart from its direction. Slower, most of all with
     # --lora_dropout above 0.
     use_dora: bool = False
+    # NAME or NAME:WEIGHT, once for each of several datasets, in the place of hfdc_dataset_name; the other flags are for all
+    # of them. Weights are shares of the training rows; without any, all rows of all datasets are taken once.
+    data: list[str] = field(default_factory=lambda: [])
     # The folder of training.jsonl, validation.jsonl and test.jsonl. Files that lie there are used; default: a folder under
     # datasets/ named after dataset, config and ratios.
     data_dir: str = ""

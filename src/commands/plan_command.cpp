@@ -57,8 +57,8 @@ Training training_of(PlanOptions& options, const std::set<std::string>& given,
                      std::vector<std::string>& notes) {
   auto& train = options.train;
   const auto config = config_of(options);
-  const auto notice = fit_length(train.example.max_seq_length, given.count("max_seq_length") != 0,
-                                 config.rope.longest());
+  const auto notice =
+      fit_length(train.example.max_seq_length, given.count("max_seq_length") != 0, config.rope.longest());
   if (!notice.empty()) notes.push_back(notice);
   Training training{
       .shape = shape_of(config),

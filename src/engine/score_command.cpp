@@ -38,8 +38,8 @@ int run_score(ScoreRequest& request, const std::set<std::string>& given) {
   request.model.fetch(request.offline, [&](const std::string& line) { console.say(line); });
   const auto folder = request.model.folder();
   const auto config = read_model_config(folder);
-  const auto notice = fit_length(request.example.max_seq_length, given.count("max_seq_length") != 0,
-                                 config.rope.longest());
+  const auto notice =
+      fit_length(request.example.max_seq_length, given.count("max_seq_length") != 0, config.rope.longest());
   if (!notice.empty()) console.say(notice);
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, config.vocab_size);

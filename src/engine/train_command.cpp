@@ -22,8 +22,8 @@
 #include "engine/resume.h"
 #include "engine/selftest_stamp.h"
 #include "engine/train_world.h"
-#include "engine/training_samples.h"
 #include "engine/trained_model.h"
+#include "engine/training_samples.h"
 #include "engine/weight_notes.h"
 #include "launch/environment.h"
 #include "plan/step_plan.h"
@@ -98,18 +98,15 @@ StepPlan plan_step(const TrainableModel& model, const TrainRequest& request, con
 }
 
 // The thread count is part of the plan too, unless the environment sets it.
-ExecutionPlan execution_plan(const TrainableModel& model, const RunStart& start, const StepPlan& step, int ranks,
-                             RunLog& log) {
+ExecutionPlan execution_plan(const TrainableModel& model, const RunStart& start, const StepPlan& step,
+                             int ranks, RunLog& log) {
   const auto& before = start.record.plan;
   if (start.state && before.threads > 0 && std::getenv("OMP_NUM_THREADS") == nullptr &&
       before.threads <= static_cast<std::int64_t>(std::thread::hardware_concurrency()))
     at::set_num_threads(static_cast<int>(before.threads));
-  const ExecutionPlan now{step.micro_batch_tokens,
-                          step.kept_layers,
-                          at::get_num_threads(),
-                          ranks,
-                          model.kernels(),
-                          model.is_shared() ? "full" : "none"};
+  const ExecutionPlan now{step.micro_batch_tokens, step.kept_layers,
+                          at::get_num_threads(),   ranks,
+                          model.kernels(),         model.is_shared() ? "full" : "none"};
   const auto text = [](const ExecutionPlan& plan) {
     return fmt::format(
         "micro_batch_tokens {}, kept layers {}, threads {}, processes {}, sharding {}, kernels {}",
@@ -215,8 +212,8 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   std::optional<ModelConfig> config;
   if (is_native) config = read_model_config(folder);
   const auto limits = config ? limits_of(*config) : read_model_limits(folder);
-  const auto notice = fit_length(request.example.max_seq_length, given.count("max_seq_length") != 0,
-                                 limits.longest);
+  const auto notice =
+      fit_length(request.example.max_seq_length, given.count("max_seq_length") != 0, limits.longest);
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, limits.vocab_size);
   const auto device = resolve_device(request.model.device);
@@ -250,8 +247,9 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   }
   auto start = start_run(request, directory, current_launch_id(), log, group);
   const auto shape = adapter_shape(request, start, config ? &*config : nullptr);
-  const auto trained = native ? set_up_native(*native, shape, request, start, is_shared ? &group : nullptr, log)
-                              : set_up_transformers(device, shape, request, start, log);
+  const auto trained = native
+                           ? set_up_native(*native, shape, request, start, is_shared ? &group : nullptr, log)
+                           : set_up_transformers(device, shape, request, start, log);
   auto& model = *trained;
   say_trained_share(model, log);
   group.on_root([&] { require_space_for_states(model, request, directory, log); });

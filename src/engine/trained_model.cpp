@@ -61,8 +61,8 @@ ModelLimits read_model_limits(const std::filesystem::path& folder) {
       longest = required<std::int64_t>(config, key, path.string(), ExitCode::kModel);
       break;
     }
-  const auto vocabulary = optional<std::int64_t>(config, "vocab_size", std::numeric_limits<std::int64_t>::max(),
-                                                 path.string(), ExitCode::kModel);
+  const auto vocabulary = optional<std::int64_t>(
+      config, "vocab_size", std::numeric_limits<std::int64_t>::max(), path.string(), ExitCode::kModel);
   return {vocabulary, longest};
 }
 
@@ -109,9 +109,10 @@ std::unique_ptr<TrainableModel> set_up_transformers(c10::Device device, const st
                                                     RunLog& log) {
   const auto folder = shape ? adapter_folder(request, start) : std::filesystem::path();
   auto model = std::make_unique<TransformersModel>(
-      TransformersStart{request.model.folder(), resolve_precision(request.model, device), device, shape, folder,
-                        static_cast<std::uint64_t>(request.train.seed)});
-  log.say("notice: " + model->kernels() + " compute the steps, one sample at a time; the native engine is faster");
+      TransformersStart{request.model.folder(), resolve_precision(request.model, device), device, shape,
+                        folder, static_cast<std::uint64_t>(request.train.seed)});
+  log.say("notice: " + model->kernels() +
+          " compute the steps, one sample at a time; the native engine is faster");
   if (shape) say_adapter(*shape, folder, model->hits(), log);
   if (!shape && start.state) read_trained_weights(model->parameters(), start);
   return model;

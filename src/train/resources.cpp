@@ -51,8 +51,8 @@ double measured_gemm_flops_per_second(const CausalLm& model) {
   std::vector<std::vector<std::int64_t>> shapes;
   model.layers.front().for_each_linear(
       [&](const Linear& linear) { shapes.push_back(linear.weight_OI.sizes().vec()); });
-  return measured_gemm_flops_per_second(
-      shapes, at::TensorOptions(model.device).dtype(model.precision.compute));
+  return measured_gemm_flops_per_second(shapes,
+                                        at::TensorOptions(model.device).dtype(model.precision.compute));
 }
 
 bool is_out_of_memory(const std::exception& error) {

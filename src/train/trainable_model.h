@@ -23,11 +23,11 @@ class TrainableModel {
   virtual c10::Device device() const = 0;
   virtual std::string kernels() const = 0;  // who computes, and in what precision, for people
   virtual std::vector<Parameter*> parameters() const = 0;
-  virtual bool trains_all_weights() const = 0;        // else an adapter
-  virtual bool is_shared() const = 0;                 // over the ranks
-  virtual std::int64_t num_parameters() const = 0;    // of the base model
+  virtual bool trains_all_weights() const = 0;      // else an adapter
+  virtual bool is_shared() const = 0;               // over the ranks
+  virtual std::int64_t num_parameters() const = 0;  // of the base model
   virtual std::int64_t num_hidden_layers() const = 0;
-  virtual at::ScalarType saved_dtype() const = 0;     // of the weights of a full fine-tune
+  virtual at::ScalarType saved_dtype() const = 0;  // of the weights of a full fine-tune
 
   // As the functions of these names do (train/step.h, eval/score.h, checkpoint/weight_share.h, plan/,
   // train/resources.h).

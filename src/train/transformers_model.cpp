@@ -84,8 +84,7 @@ TransformersModel::TransformersModel(const TransformersStart& start)
       device_(start.device),
       saved_dtype_(start.precision.base.value_or(dtype_of_folder(start.folder))),
       has_adapter_(start.lora.has_value()) {
-  const auto python =
-      python_command("transformers_engine.py", PythonChoice::kOfProgram, kPackages).front();
+  const auto python = python_command("transformers_engine.py", PythonChoice::kOfProgram, kPackages).front();
   const auto answer = Json::parse(process_.ask(request_of(start, memory_.path()).dump()));
   refuse(answer, python);
   num_parameters_ = answer["num_parameters"];
@@ -158,9 +157,9 @@ StepLoss TransformersModel::forward_backward(const std::vector<SampleView>& pool
   return loss;
 }
 
-std::vector<SampleScore> TransformersModel::score_samples(
-    const std::vector<SampleView>& samples, std::int64_t, ProcessGroup& group,
-    const std::function<void(std::int64_t)>& progress) {
+std::vector<SampleScore> TransformersModel::score_samples(const std::vector<SampleView>& samples,
+                                                          std::int64_t, ProcessGroup& group,
+                                                          const std::function<void(std::int64_t)>& progress) {
   const auto work = work_of(samples, [&](const SampleView& sample) { return flops_of(sample); });
   const auto shares = share_samples(work.flops, group.size());
   const auto& own = shares[group.rank()];
