@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 BINARY = pathlib.Path(os.environ.get("ANNEAL_BINARY", ROOT / "build/release/anneal"))
 FULL = os.environ.get("ANNEAL_TEST_FULL") == "1"
-COUNT = 5000 if FULL else 150
+COUNT = 5000 if FULL else 200  # of each tokenizer: 504,000 texts and 20,000 in all
 SMALL = small_tokenizers.all_tokenizers()
 
 pytestmark = pytest.mark.skipif(not BINARY.exists(), reason=f"{BINARY} is not built")
