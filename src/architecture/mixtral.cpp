@@ -14,7 +14,6 @@ ModelConfig read_mixtral_config(const Json& config, const std::string& where) {
   read_rope(config, where, model);
   read_window(config, where, model);
   require_value(config, "router_jitter_noise", 0.0, where);
-  require_value(config, "output_router_logits", false, where);
   ExpertsConfig experts{.count = take("num_local_experts", take("num_experts", 8)),
                         .per_token = take("num_experts_per_tok", 2),
                         .intermediate_size = model.intermediate_size,
@@ -24,6 +23,8 @@ ModelConfig read_mixtral_config(const Json& config, const std::string& where) {
                         .up = "w3",
                         .down = "w2"};
   experts.is_sparse.assign(model.num_hidden_layers, true);
+  if (optional(config, "output_router_logits", false, where, ExitCode::kModel))
+    experts.router_aux_loss_coef = optional(config, "router_aux_loss_coef", 0.001, where, ExitCode::kModel);
   model.experts = experts;
   return model;
 }

@@ -19,6 +19,8 @@ struct ExpertsConfig {
   std::string block;            // the module's name in a layer, e.g. "mlp"
   std::string gate, up, down;   // names of an expert's projections
   std::vector<bool> is_sparse;  // of each layer
+  // Of the routers' auxiliary loss, where output_router_logits asks for it.
+  std::optional<double> router_aux_loss_coef;
 };
 
 struct ModelConfig {

@@ -15,7 +15,6 @@ ModelConfig read_qwen3_moe_config(const Json& config, const std::string& where) 
   model.has_qk_norm = true;
   read_attention_bias(config, where, model);
   if (take("use_sliding_window", false)) read_window(config, where, model);
-  require_value(config, "output_router_logits", false, where);
   ExpertsConfig experts{.count = take("num_experts", take("num_local_experts", std::int64_t{128})),
                         .per_token = take("num_experts_per_tok", std::int64_t{8}),
                         .intermediate_size = take("moe_intermediate_size", std::int64_t{768}),
@@ -30,6 +29,8 @@ ModelConfig read_qwen3_moe_config(const Json& config, const std::string& where) 
   for (std::int64_t layer = 0; layer < model.num_hidden_layers; ++layer)
     experts.is_sparse.push_back(experts.count > 0 && (layer + 1) % step == 0 &&
                                 std::find(dense.begin(), dense.end(), layer) == dense.end());
+  if (optional(config, "output_router_logits", false, where, ExitCode::kModel))
+    experts.router_aux_loss_coef = optional(config, "router_aux_loss_coef", 0.001, where, ExitCode::kModel);
   model.experts = experts;
   return model;
 }

@@ -20,12 +20,15 @@ double attention_scale(const ModelConfig& config);
 using AttentionFunction = std::function<at::Tensor(const at::Tensor& q_NHD, const at::Tensor& k_NKD,
                                                    const at::Tensor& v_NKD, const AttentionReach& reach)>;
 
+class RouterBalance;
+
 // What all layers of one pass share.
 struct LayerPass {
   const RopeTable& rope;
   SegmentStarts segment_starts;
   PassContext context;
   const AttentionFunction* attend = nullptr;  // of generation; nothing is kept then
+  RouterBalance* balance = nullptr;           // where routers have a loss of their own
 };
 
 struct AttentionActivations {

@@ -27,19 +27,20 @@ at::Tensor DecoderLayer::forward(const ModelConfig& config, const at::Tensor& x_
   a.after_attention_NE =
       attention.forward(config, norm_of(x_NE, input_layernorm), pass, a.attention).add_(x_NE);
   const auto h_NE = norm_of(a.after_attention_NE, post_attention_layernorm);
-  auto y_NE = moe ? moe->forward(h_NE, pass.context, a.moe) : mlp.forward(h_NE, pass.context, a.mlp);
+  auto y_NE =
+      moe ? moe->forward(h_NE, pass.context, a.moe, pass.balance) : mlp.forward(h_NE, pass.context, a.mlp);
   return y_NE.add_(a.after_attention_NE);
 }
 
 void DecoderLayer::backward_mlp(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
-                                const PassContext& context, bool wants_input_gradient) const {
+                                const LayerPass& pass, bool wants_input_gradient) const {
   const auto h = normed(kept.after_attention_NE, post_attention_layernorm, config.rms_norm_eps);
   at::Tensor dh;
   at::Tensor* wanted = wants_input_gradient || post_attention_layernorm.parameter ? &dh : nullptr;
   if (moe)
-    moe->backward(dx_NE, h.y, kept.moe, context, wanted);
+    moe->backward(dx_NE, h.y, kept.moe, pass.context, wanted, pass.balance);
   else
-    mlp.backward(dx_NE, h.y, kept.mlp, context, wanted);
+    mlp.backward(dx_NE, h.y, kept.mlp, pass.context, wanted);
   if (wanted) backward_norm(dh, kept.after_attention_NE, post_attention_layernorm, h.inverse_rms, dx_NE);
 }
 
@@ -55,7 +56,7 @@ void DecoderLayer::backward_attention(const ModelConfig& config, at::Tensor& dx_
 void DecoderLayer::backward(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
                             const LayerPass& pass, bool wants_input_gradient) const {
   const bool below_mlp = wants_input_gradient || trains_attention();
-  if (below_mlp || trains_mlp()) backward_mlp(config, dx_NE, kept, pass.context, below_mlp);
+  if (below_mlp || trains_mlp()) backward_mlp(config, dx_NE, kept, pass, below_mlp);
   if (below_mlp) backward_attention(config, dx_NE, kept, pass, wants_input_gradient);
   kept = LayerActivations();
   if (!wants_input_gradient) dx_NE.reset();

@@ -66,7 +66,7 @@ class DecoderLayer {
   bool trains_attention() const { return input_layernorm.parameter || attention.is_trained(); }
   bool trains_mlp() const;
   void backward_mlp(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
-                    const PassContext& context, bool wants_input_gradient) const;
+                    const LayerPass& pass, bool wants_input_gradient) const;
   void backward_attention(const ModelConfig& config, at::Tensor& dx_NE, LayerActivations& kept,
                           const LayerPass& pass, bool wants_input_gradient) const;
 };

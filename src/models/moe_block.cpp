@@ -79,9 +79,11 @@ Routing MoeBlock::route(const at::Tensor& h_NE) const {
   return routing;
 }
 
-at::Tensor MoeBlock::forward(const at::Tensor& h_NE, const PassContext& context, MoeActivations& keep) const {
+at::Tensor MoeBlock::forward(const at::Tensor& h_NE, const PassContext& context, MoeActivations& keep,
+                             RouterBalance* balance) const {
   keep.routing = route(h_NE);
   const auto& routing = keep.routing;
+  if (balance) balance->add(routing.probabilities_NX, routing.experts_NT);
   const auto h_SE = h_NE.index_select(0, routing.row_of_S);
   const auto context_S = context_of(routing, context);
   keep.experts.resize(experts.size());
@@ -97,7 +99,7 @@ at::Tensor MoeBlock::forward(const at::Tensor& h_NE, const PassContext& context,
 }
 
 void MoeBlock::backward(const at::Tensor& dy_NE, const at::Tensor& h_NE, MoeActivations& kept,
-                        const PassContext& context, at::Tensor* dh_NE) const {
+                        const PassContext& context, at::Tensor* dh_NE, const RouterBalance* balance) const {
   const auto& routing = kept.routing;
   const auto h_SE = h_NE.index_select(0, routing.row_of_S);
   const auto dy_SE = dy_NE.index_select(0, routing.row_of_S);
@@ -118,11 +120,11 @@ void MoeBlock::backward(const at::Tensor& dy_NE, const at::Tensor& h_NE, MoeActi
   }
   if (dh_NE) add_to(*dh_NE, sum_of_choices(dh_SE, routing, {}));
   backward_router(d_weights_S.index_select(0, routing.place_of_NT).view_as(routing.weights_NT), h_NE, routing,
-                  dh_NE);
+                  dh_NE, balance);
 }
 
 void MoeBlock::backward_router(const at::Tensor& d_weights_NT, const at::Tensor& h_NE, const Routing& routing,
-                               at::Tensor* dh_NE) const {
+                               at::Tensor* dh_NE, const RouterBalance* balance) const {
   if (!dh_NE && !router.weight_parameter) return;
   const auto& p_NX = routing.probabilities_NX;
   auto d_chosen_NT = d_weights_NT;
@@ -131,6 +133,7 @@ void MoeBlock::backward_router(const at::Tensor& d_weights_NT, const at::Tensor&
     d_chosen_NT = (d_weights_NT - (d_weights_NT * routing.weights_NT).sum(-1, true)) / sum_N1;
   }
   const auto dp_NX = at::zeros_like(p_NX).scatter_(1, routing.experts_NT, d_chosen_NT);
+  if (balance) dp_NX.add_(balance->gradient_NX());
   const auto d_logits_NX = p_NX * (dp_NX - (dp_NX * p_NX).sum(-1, true));
   if (router.weight_parameter)
     router.weight_parameter->gradient.add_(at::mm(d_logits_NX.t(), h_NE.to(at::kFloat)));

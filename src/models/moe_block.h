@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/gated_mlp.h"
+#include "models/router_balance.h"
 
 namespace anneal {
 
@@ -34,11 +35,13 @@ class MoeBlock {
   std::int64_t experts_per_token = 0;
   bool normalizes_weights = false;  // so that the chosen ones sum to 1
 
-  at::Tensor forward(const at::Tensor& h_NE, const PassContext& context, MoeActivations& keep) const;
+  // `balance`: of routers with a loss of their own, else null.
+  at::Tensor forward(const at::Tensor& h_NE, const PassContext& context, MoeActivations& keep,
+                     RouterBalance* balance = nullptr) const;
 
   // As that of GatedMlp.
   void backward(const at::Tensor& dy_NE, const at::Tensor& h_NE, MoeActivations& kept,
-                const PassContext& context, at::Tensor* dh_NE) const;
+                const PassContext& context, at::Tensor* dh_NE, const RouterBalance* balance = nullptr) const;
 
   bool is_trained() const;
 
@@ -46,7 +49,7 @@ class MoeBlock {
   Routing route(const at::Tensor& h_NE) const;
   // From the gradient of the chosen weights to that of the router and of its input.
   void backward_router(const at::Tensor& d_weights_NT, const at::Tensor& h_NE, const Routing& routing,
-                       at::Tensor* dh_NE) const;
+                       at::Tensor* dh_NE, const RouterBalance* balance) const;
 };
 
 }  // namespace anneal

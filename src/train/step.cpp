@@ -39,7 +39,13 @@ double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& r
                    std::int64_t kept_layers, double gradient_scale) {
   const auto num_layers = static_cast<std::int64_t>(model.layers.size());
   const auto rope = model.rope(batch);
-  const LayerPass pass{rope, batch.segment_starts, {row_keys}};
+  std::optional<RouterBalance> balance;
+  const auto& experts = model.config.experts;
+  if (experts && experts->router_aux_loss_coef) balance.emplace(batch, experts->count);
+  const LayerPass pass{.rope = rope,
+                       .segment_starts = batch.segment_starts,
+                       .context = {row_keys},
+                       .balance = balance ? &*balance : nullptr};
   const auto lowest = lowest_trained_layer(model);
   std::vector<LayerActivations> activations(num_layers);
   enter_phase("forward");
@@ -59,6 +65,7 @@ double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& r
   }
   double sum_nll = 0;
   for (const auto& loss : head.losses_M) sum_nll += loss.nll;
+  if (balance) sum_nll += balance->close(*experts->router_aux_loss_coef, gradient_scale);
   x_NE.reset();
 
   auto& dx_NE = head.dx_NE;

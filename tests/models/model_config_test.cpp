@@ -203,8 +203,11 @@ TEST(ModelConfig, ReadsExperts) {
   Json mixtral = tiny_config("MixtralForCausalLM");
   EXPECT_EQ(read(mixtral).experts->count, 8);
   EXPECT_EQ(read(mixtral).experts->intermediate_size, 40);
+  EXPECT_FALSE(read(mixtral).experts->router_aux_loss_coef);
   mixtral["output_router_logits"] = true;
-  expect_refused(mixtral, "\"output_router_logits\": true is not supported");
+  EXPECT_EQ(read(mixtral).experts->router_aux_loss_coef, 0.001);
+  mixtral["router_aux_loss_coef"] = 0.02;
+  EXPECT_EQ(read(mixtral).experts->router_aux_loss_coef, 0.02);
 }
 
 // Oracle: the text of the error.

@@ -41,8 +41,12 @@ def _loss_by_samples(model: torch.nn.Module, samples: list[dict]) -> torch.Tenso
     total = torch.zeros(())
     for sample in samples:
         adapter_check.forget_lengths(model)
-        logits = model(input_ids=torch.tensor(sample["ids"])[None], use_cache=False).logits[0, :-1].float()
-        loss = torch.nn.functional.cross_entropy(logits, _labels(sample)[1:], ignore_index=-100, reduction="sum") / trained
+        output = model(input_ids=torch.tensor(sample["ids"])[None], use_cache=False)
+        logits, labels = output.logits[0, :-1].float(), _labels(sample)[1:]
+        loss = torch.nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
+        if getattr(output, "aux_loss", None) is not None:  # by the tokens of the sample, as its other loss
+            loss = loss + model.config.router_aux_loss_coef * output.aux_loss * (labels >= 0).sum()
+        loss = loss / trained
         loss.backward()
         total += loss.detach()
     return total
@@ -104,10 +108,10 @@ def test_dropout_gradients_equal_peft_with_our_masks(name: str, kind: str, tiny,
     _assert_gradients(ours, _lora_gradients(network))
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora", "full"])
-def test_cuts_and_recompute_change_nothing(kind: str, tiny, samples: list[dict], tmp_path: Path):
+@pytest.mark.parametrize(("name", "kind"), [("qwen3", "lora"), ("qwen3", "dora"), ("qwen3", "full"), ("mixtral-balanced", "full")])
+def test_cuts_and_recompute_change_nothing(name: str, kind: str, tiny, samples: list[dict], tmp_path: Path):
     full_ft = kind == "full"
-    folder, adapter = tiny("qwen3", kind="lora" if full_ft else kind)
+    folder, adapter = tiny(name, kind="lora" if full_ft else kind)
     request = dict(model=folder, samples=samples, gradients=True, full_ft=full_ft, seed=3, step=5)
     if not full_ft:
         request |= dict(adapter=adapter, lora_dropout=0.25)

@@ -55,7 +55,7 @@ TARGETS = {
 
 def adapts_experts(name: str) -> bool:
     """Whether targets_of(name) are attention's four and those of experts."""
-    return name in ("mixtral", "qwen3-moe")
+    return name in ("mixtral", "mixtral-balanced", "qwen3-moe")
 
 
 def _rope(kind: str, **parameters: Any) -> dict[str, Any]:
@@ -79,6 +79,7 @@ NAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "mistral": ("mistral", {}),
     "mistral-full": ("mistral", {"sliding_window": None, "head_dim": 32}),
     "mixtral": ("mixtral", {}),
+    "mixtral-balanced": ("mixtral", {"output_router_logits": True, "router_aux_loss_coef": 0.5}),
     "phi3": ("phi3", {}),
     "phi3-partial": ("phi3", {"sliding_window": None, "partial_rotary_factor": 0.75}),
     "phi3-long": (
@@ -92,6 +93,7 @@ NAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3-untied": ("qwen3", {"tie_word_embeddings": False}),
     "qwen3-yarn": ("qwen3", {"attention_bias": True} | _rope("yarn", factor=4.0, original_max_position_embeddings=40)),
     "qwen3-moe": ("qwen3_moe", {}),
+    "qwen3-moe-balanced": ("qwen3_moe", {"output_router_logits": True, "router_aux_loss_coef": 0.5, "decoder_sparse_step": 2}),
     "qwen3-moe-dense": ("qwen3_moe", {"norm_topk_prob": False, "decoder_sparse_step": 2}),
 }
 # One of each family, for tests that need not see every option.
@@ -102,7 +104,7 @@ ADAPTED = [*((name, "lora") for name in NAMES), *((name, kind) for name in SOME 
 
 def targets_of(name: str) -> list[str]:
     """Every linear layer that an adapter of this model can go to and that PEFT reads."""
-    if name == "qwen3-moe-dense":  # PEFT cannot tell its dense layers from its experts
+    if name in ("qwen3-moe-dense", "qwen3-moe-balanced"):  # PEFT cannot tell its dense layers from its experts
         return ["q_proj", "k_proj", "v_proj", "o_proj"]
     return TARGETS.get(NAMES[name][0], _LLAMA_TARGETS)
 
