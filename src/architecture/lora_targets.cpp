@@ -42,6 +42,17 @@ bool is_target(const std::string& module, const std::string& target) {
          module[module.size() - target.size() - 1] == '.';
 }
 
+std::string endings_text(const std::vector<std::string>& modules) {
+  std::vector<std::string> endings;
+  for (const auto& module : modules) {
+    const auto ending = module.substr(module.rfind('.') + 1);
+    if (std::find(endings.begin(), endings.end(), ending) == endings.end()) endings.push_back(ending);
+  }
+  std::string text;
+  for (const auto& ending : endings) text += (text.empty() ? "" : ", ") + ending;
+  return text;
+}
+
 std::vector<std::string> resolved_targets(const ModelConfig& config,
                                           const std::vector<std::string>& targets) {
   std::vector<std::string> resolved;

@@ -33,14 +33,9 @@ at::Tensor initial_a(std::int64_t rank, std::int64_t in_features, std::uint64_t 
 }
 
 std::string closest_modules(CausalLm& model) {
-  std::vector<std::string> endings;
-  model.for_each_linear([&](const Linear& linear) {
-    const auto ending = linear.name.substr(linear.name.rfind('.') + 1);
-    if (std::find(endings.begin(), endings.end(), ending) == endings.end()) endings.push_back(ending);
-  });
-  std::string list;
-  for (const auto& ending : endings) list += (list.empty() ? "" : ", ") + ending;
-  return list;
+  std::vector<std::string> names;
+  model.for_each_linear([&](const Linear& linear) { names.push_back(linear.name); });
+  return endings_text(names);
 }
 
 }  // namespace

@@ -55,15 +55,10 @@ void set_experts(const ModelConfig& c, const std::string& prefix, LayerShape& la
 }
 
 std::string endings_of(const ModelShape& shape) {
-  std::vector<std::string> endings;
+  std::vector<std::string> names;
   for (const auto& layer : shape.layers)
-    layer.for_each_linear([&](const LinearShape& linear) {
-      const auto ending = linear.name.substr(linear.name.rfind('.') + 1);
-      if (std::find(endings.begin(), endings.end(), ending) == endings.end()) endings.push_back(ending);
-    });
-  std::string list;
-  for (const auto& ending : endings) list += (list.empty() ? "" : ", ") + ending;
-  return list;
+    layer.for_each_linear([&](const LinearShape& linear) { names.push_back(linear.name); });
+  return endings_text(names);
 }
 
 }  // namespace

@@ -41,10 +41,12 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "phi3": {"rms_norm_eps": 1e-5, "sliding_window": 47},
     "qwen2": {},
     "qwen3": {"head_dim": 32, "rms_norm_eps": 1e-6},
-    # Not of the native engine:
+    "qwen3_moe": {"head_dim": 32, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 48, "norm_topk_prob": True},
+}
+# For `--engine transformers` alone.
+OTHER_FAMILIES: dict[str, dict[str, Any]] = {
     "gpt_neox": {"rotary_pct": 0.25, "hidden_act": "gelu", "use_parallel_residual": True},
     "gemma2": {"head_dim": 32, "query_pre_attn_scalar": 24, "sliding_window": 20, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0},
-    "qwen3_moe": {"head_dim": 32, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 48, "norm_topk_prob": True},
 }
 TARGETS = {
     "gpt_neox": ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"],
@@ -164,7 +166,7 @@ def make_model(family: str, options: dict[str, Any], seed: int = 1) -> torch.nn.
         "eos_token_id": 1,
         "pad_token_id": 2,
     }
-    made = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **(shape | FAMILIES[family] | options)))
+    made = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **(shape | (FAMILIES | OTHER_FAMILIES)[family] | options)))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
