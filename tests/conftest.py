@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from support.program import ROOT
 from reference import experts, hf_train, tiny_models
@@ -45,9 +46,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
-    """The demo's real model; made once below build/."""
+    """The demo's real model; made once below build/, by one process of those that test."""
     folder = ROOT / "build" / "models" / "SmolLM2-135M-Instruct"
-    subprocess.run([sys.executable, str(ROOT / "examples/demo/make_model.py"), str(folder)], check=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        subprocess.run([sys.executable, str(ROOT / "examples/demo/make_model.py"), str(folder)], check=True)
     return folder
 
 
