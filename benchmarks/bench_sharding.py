@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.program import BUILD, write_rows  # noqa: E402
+from support.program import BUILD, anonymous_bytes, write_rows  # noqa: E402
 from support.ranks import free_port, rank_environment  # noqa: E402
 
 MODEL = ROOT / "build" / "models" / "SmolLM2-135M-Instruct"
@@ -29,14 +29,6 @@ STEPS, RANK_OF_LORA = 6, 32
 
 def rows(count: int) -> list[dict[str, str]]:
     return [{"input": f"Count to {n}.\n", "output": " ".join(map(str, range(n % 60 + 20)))} for n in range(count)]
-
-
-def anonymous_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")), 0)
 
 
 def loopback_bytes() -> int:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import torch  # noqa: E402
 
 from reference.tiny_models import write_folder  # noqa: E402
-from support.program import BUILD, write_rows  # noqa: E402
+from support.program import BUILD, anonymous_bytes, write_rows  # noqa: E402
 
 LENGTH, STEPS = 512, 3
 # name -> family, options of its config
@@ -35,14 +35,6 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 # What is kept decides what counts most: activations, or states.
 RUNS = {"lora": ["--gradient_checkpointing", "off"], "lora, recomputed": ["--gradient_checkpointing", "on"],
         "full": ["--full_ft", "--gradient_checkpointing", "off"]}  # fmt: skip
-
-
-def anonymous_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")), 0)
 
 
 def peak_bytes(command: list[str]) -> int:

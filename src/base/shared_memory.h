@@ -15,7 +15,6 @@ class SharedMemory {
   std::string path() const;  // of a file that the other program opens, and gives its size
   // All of it, for as long as this lives. Call once. Throws UserError(kResources).
   std::byte* map();
-  std::size_t size() const { return size_; }
 
  private:
   int descriptor_ = -1;

@@ -89,7 +89,6 @@ TransformersModel::TransformersModel(const TransformersStart& start)
   refuse(answer, python);
   num_parameters_ = answer["num_parameters"];
   num_hidden_layers_ = answer["num_layers"];
-  head_parameters_ = answer["head_parameters"];
   version_ = answer["version"];
   answer["linear_shapes"].get_to(linear_shapes_);
   for (const auto& [target, modules] : answer["hits"].items())
@@ -102,7 +101,13 @@ TransformersModel::TransformersModel(const TransformersStart& start)
     const auto first = place["first_element"].get<std::int64_t>();
     parameters_.push_back(std::make_unique<Parameter>(Parameter::of_tensors(
         place["name"], at::from_blob(values + first, shape), at::from_blob(gradients + first, shape))));
+    if (has_adapter_) flops_per_token_ += 6.0 * static_cast<double>(parameters_.back()->numel());
   }
+  // Twice a weight and token forward, and again for each gradient that is needed.
+  const double each = has_adapter_ ? 4 : 6;
+  for (const auto& shape : linear_shapes_)
+    flops_per_token_ += each * static_cast<double>(shape[0] * shape[1]);
+  flops_per_trained_ = each * answer["head_parameters"].get<double>();
 }
 
 std::string TransformersModel::kernels() const {
@@ -124,15 +129,8 @@ Json TransformersModel::ask(const Json& request) {
 }
 
 double TransformersModel::flops_of(const SampleView& sample) const {
-  // Twice a weight and token forward, and again for each gradient that is needed.
-  const double each = has_adapter_ ? 4 : 6;
-  double weights = 0;
-  for (const auto& shape : linear_shapes_) weights += static_cast<double>(shape[0] * shape[1]);
-  double trained = 0;
-  if (has_adapter_)
-    for (const auto& parameter : parameters_) trained += 6.0 * static_cast<double>(parameter->numel());
-  return static_cast<double>(sample.ids.size()) * (each * weights + trained) +
-         static_cast<double>(trained_positions(sample)) * each * static_cast<double>(head_parameters_);
+  return static_cast<double>(sample.ids.size()) * flops_per_token_ +
+         static_cast<double>(trained_positions(sample)) * flops_per_trained_;
 }
 
 StepLoss TransformersModel::forward_backward(const std::vector<SampleView>& pool, const StepPlan& plan,

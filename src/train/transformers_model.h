@@ -59,7 +59,8 @@ class TransformersModel final : public TrainableModel {
   std::vector<std::unique_ptr<Parameter>> parameters_;
   std::vector<TargetHits> hits_;
   std::vector<std::vector<std::int64_t>> linear_shapes_;
-  std::int64_t num_parameters_ = 0, num_hidden_layers_ = 0, head_parameters_ = 0;
+  std::int64_t num_parameters_ = 0, num_hidden_layers_ = 0;
+  double flops_per_token_ = 0, flops_per_trained_ = 0;  // linear layers and adapters; the head
   Precision precision_;
   c10::Device device_;
   at::ScalarType saved_dtype_;

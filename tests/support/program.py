@@ -21,6 +21,15 @@ def anneal(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
     return done
 
 
+def anonymous_bytes(pid: int) -> int:
+    """The memory of a process that no file backs; 0 once it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")), 0)
+
+
 def wait_for_line(lines: TextIO, text: str) -> None:
     for line in lines:
         if text in line:
