@@ -57,7 +57,8 @@ def random_options(generator: random.Random, family: str) -> dict[str, Any]:
         options["head_dim"] = head_dim
         options["hidden_size"] = generator.choice([32, 48, 80])
         if family in ("llama", "mistral", "mixtral"):
-            options["hidden_size"] = heads * generator.choice([4, 10])
+            # Not below 16: of 4 channels transformers' own logits are off by 4e-5 from those in float64, ours by 2.4e-5.
+            options["hidden_size"] = heads * generator.choice([16, 18])
     rotary_dim = head_dim
     if family == "phi3" and generator.random() < 0.5:
         options["partial_rotary_factor"], rotary_dim = 0.5, head_dim // 2
@@ -99,7 +100,8 @@ def losses_and_gradients(model: torch.nn.Module, samples: list[dict]) -> tuple[f
 def test_a_random_configuration(family: str, seed: int, samples: list[dict], tmp_path: Path):
     options = random_options(random.Random(f"{family} {seed}"), family)
     tiny_models.write_folder(tmp_path / "model", family, options, seed=seed)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32).eval()
+    eager = {"experts_implementation": "eager"}  # torch's grouped GEMM takes no width of 18
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32, **eager).eval()
     some = samples[: 1 + seed % 2] + samples[2:5]
     ours = probe(tmp_path, model=tmp_path / "model", full_ft=True, samples=some, gradients=True)
     theirs = torch.cat([adapter_check.logits(model, torch.tensor(sample["ids"])) for sample in some])
