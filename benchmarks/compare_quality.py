@@ -8,6 +8,7 @@ in build/compare-quality and not done again.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -38,24 +39,26 @@ def scored(adapter: Path) -> float:
     return json.loads(done.stdout.splitlines()[-1])["mean_nll"]
 
 
-def ours(seed: int, steps: int, every: int) -> dict:
-    run = WORK / f"anneal-{seed}-{steps}"
+def ours(dtype: str, seed: int, steps: int, every: int) -> dict:
+    run = WORK / f"anneal-{dtype}-{seed}-{steps}"
     if not (run / "all_results.json").exists():
         anneal("train", "--hf_model_id", MODEL, "--data_dir", WORK / "data", "--results_dir", WORK, "--run_name", run.name,
                "--max_steps", steps, "--eval_steps", every, "--logging_steps", 1, "--seed", seed, "--new_run",
+               "--compute_dtype", dtype,
                "--early_stopping_patience", 0)  # fmt: skip
     rates = [step["tokens_per_second"] for step in steps_of(run)[1:]]
     evals = [event["eval_loss"] for event in evals_of(run)]
     return {"evals": evals, "rate": statistics.median(rates), "scored": scored(run / f"checkpoint-{steps}")}
 
 
-def theirs(seed: int, steps: int, every: int) -> dict:
-    result, adapter = WORK / f"peft-{seed}-{steps}.json", WORK / f"peft-{seed}-{steps}"
+def theirs(dtype: str, seed: int, steps: int, every: int) -> dict:
+    name = f"peft-{dtype}-{seed}-{steps}"
+    result, adapter = WORK / f"{name}.json", WORK / name
     if not result.exists():
-        recipe = {"steps": steps, "dropout": 0.1, "dtype": "bf16", "seed": seed, "eval_every": every}
+        recipe = {"steps": steps, "dropout": 0.1, "dtype": dtype, "seed": seed, "eval_every": every}
         job = {"model": str(MODEL), "rows": str(WORK / "data/training.jsonl"), "recipe": recipe,
                "eval_rows": str(WORK / "data/validation.jsonl"), "save": str(adapter)}  # fmt: skip
-        path = WORK / f"peft-{seed}-{steps}.job.json"
+        path = WORK / f"{name}.job.json"
         path.write_text(json.dumps(job))
         command = [sys.executable, "-m", "reference.hf_train", path, result]
         subprocess.run(command, check=True, cwd=ROOT / "tests", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -67,20 +70,21 @@ def theirs(seed: int, steps: int, every: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--dtypes", choices=["bf16", "fp32"], nargs="+", default=["bf16"], help="what both compute in")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--eval_every", type=int, default=25)
     arguments = parser.parse_args()
     subprocess.run([sys.executable, ROOT / "examples/demo/make_model.py", MODEL], check=True)
     make_data()
-    for name, run in (("anneal", ours), ("HF + PEFT", theirs)):
+    for dtype, (name, run) in itertools.product(arguments.dtypes, (("anneal", ours), ("HF + PEFT", theirs))):
         results = []
         for seed in arguments.seeds:
-            results.append(run(seed, arguments.steps, arguments.eval_every))
+            results.append(run(dtype, seed, arguments.steps, arguments.eval_every))
             curve = " ".join(f"{loss:.4f}" for loss in results[-1]["evals"])
-            print(f"{name}, seed {seed}: eval loss {curve}, scored {results[-1]['scored']:.4f}; "
+            print(f"{name} in {dtype}, seed {seed}: eval loss {curve}, scored {results[-1]['scored']:.4f}; "
                   f"{results[-1]['rate']:.0f} tokens/s", flush=True)  # fmt: skip
         last = [result["scored"] for result in results]
-        print(f"{name}: scored {statistics.mean(last):.4f}, from {min(last):.4f} to {max(last):.4f}", flush=True)
+        print(f"{name} in {dtype}: scored {statistics.mean(last):.4f}, from {min(last):.4f} to {max(last):.4f}", flush=True)
 
 
 if __name__ == "__main__":

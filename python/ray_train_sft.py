@@ -142,9 +142,9 @@ class Config:
     # What several processes hold: full, each a part of weights, gradients and optimizer state, gathered layer by layer;
     # none, each all of them; auto, full where all of them do not fit.
     sharding: str = "auto"
-    # Processes of this machine that train together.
+    # Processes of this machine that work together.
     num_workers: int = 1
-    # Machines that train together; each is given the same command with its own --node_rank.
+    # Machines that work together; each is given the same command with its own --node_rank.
     num_nodes: int = 1
     # Which of the machines this one is, from 0.
     node_rank: int = 0
@@ -152,7 +152,7 @@ class Config:
     master_addr: Optional[str] = None
     # A port of machine 0 at which the processes meet. Default, on one machine: a free one.
     master_port: Optional[int] = None
-    # How often all processes are started again, from the newest state, after one of several has died or hung.
+    # How often all processes are started again, to go on from what is saved, after one of several has died or hung.
     max_failures: int = 2
     # A run lives in <results_dir>/<run_name>.
     results_dir: str = "results"

@@ -68,14 +68,15 @@ void print_error(const std::string& command, const Json& object, const std::stri
 
 void set_console_style(const ConsoleOptions& style) { style_now = style; }
 
-Console::Console(std::FILE* to)
+Console::Console(std::FILE* to, bool speaks)
     : to_(to),
+      speaks_(speaks),
       is_terminal_(::isatty(::fileno(to)) == 1 && !is_dumb()),
       has_color_(may_have_color(::fileno(to)) && !speaks_json()) {}
 
 Console::~Console() { clear_progress(); }
 
-bool Console::shows_progress() const { return is_terminal_ && !speaks_json() && !style_now.quiet; }
+bool Console::shows_progress() const { return speaks_ && is_terminal_ && !speaks_json() && !style_now.quiet; }
 
 void Console::clear_progress() {
   if (!has_progress_) return;
@@ -85,6 +86,7 @@ void Console::clear_progress() {
 }
 
 void Console::write(const std::string& line) {
+  if (!speaks_) return;
   clear_progress();
   std::fputs(line.c_str(), to_);
   std::fflush(to_);

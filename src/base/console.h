@@ -15,7 +15,8 @@ void set_console_style(const ConsoleOptions& style);
 
 class Console {
  public:
-  explicit Console(std::FILE* to = stdout);
+  // Of several processes that do the same, one speaks.
+  explicit Console(std::FILE* to = stdout, bool speaks = true);
   ~Console();
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
@@ -32,7 +33,7 @@ class Console {
  private:
   void write(const std::string& line);
   std::FILE* to_;
-  bool is_terminal_, has_color_;
+  bool speaks_, is_terminal_, has_color_;
   bool has_progress_ = false;
 };
 

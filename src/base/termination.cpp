@@ -26,7 +26,7 @@ void handle(int signal) {
 
 void handle_signals(bool at_once, const std::string& text) {
   leaves_at_once = at_once;
-  notice = notice_line(text);
+  notice = text.empty() ? "" : notice_line(text);
   struct sigaction action {};
   action.sa_handler = handle;
   action.sa_flags = SA_RESTART;
@@ -37,8 +37,8 @@ void handle_signals(bool at_once, const std::string& text) {
 }  // namespace
 
 void leave_on_signals(const std::string& text) { handle_signals(true, text); }
-void finish_on_signals() {
-  handle_signals(false, "finishing the step and saving; a second signal leaves at once");
+void finish_on_signals(bool speaks) {
+  handle_signals(false, speaks ? "finishing the step and saving; a second signal leaves at once" : "");
 }
 
 std::optional<ExitCode> requested_exit() {

@@ -21,6 +21,7 @@
 #include "engine/doctor_request.h"
 #include "engine/test_request.h"
 #include "engine/train_request.h"
+#include "launch/environment.h"
 
 namespace anneal {
 namespace {
@@ -118,21 +119,29 @@ int parse_and_run_here(const char* command, Arguments arguments) {
                                 });
 }
 
-// One process trains; of several, this one stays behind to watch over them.
-int run_train(const char* command, Arguments arguments) {
-  return parse_and_run<TrainRequest>(
-      arguments, [&](CommandOptions<TrainRequest>& options, const std::set<std::string>& given) {
+// What is not on this machine is fetched before there are ranks.
+void fetch(const TrainRequest& request, const HubLog& say) {
+  // What is wrong with the data should not wait for a download.
+  std::vector<Problem> ignored;  // validate() has reported them
+  if (request.dataset.data_dir.empty())
+    for (const auto& dataset : datasets_of(request.dataset, ignored)) check_dataset_name(dataset.name);
+  request.model.fetch(request.dataset.offline, say);
+}
+
+void fetch(const TestRequest& request, const HubLog& say) { request.checkpoint.fetch_base(say); }
+
+// The commands that one process does, or several together: then this one stays behind to watch over them.
+template <class Request>
+int parse_and_run_in_ranks(const char* command, Arguments arguments) {
+  return parse_and_run<Request>(
+      arguments, [&](CommandOptions<Request>& options, const std::set<std::string>& given) {
         auto& request = options.own;
-        // What is wrong with the data should not wait for a download.
-        std::vector<Problem> ignored;  // validate() has reported them
-        if (request.dataset.data_dir.empty())
-          for (const auto& dataset : datasets_of(request.dataset, ignored)) check_dataset_name(dataset.name);
         Console aside(stderr);
-        request.model.fetch(request.dataset.offline, [&](const std::string& line) { aside.say(line); });
+        fetch(request, [&](const std::string& line) { aside.say(line); });
         if (!take_given_rank(request.launch, given) && request.launch.world_size() > 1)
           return launch_ranks(command, arguments, request.launch,
                               std::chrono::seconds(request.dist.heartbeat_timeout));
-        leave_on_signals(safe_end(command));
+        leave_on_signals(is_first_rank() ? safe_end(command) : "");
         return run_options_in_engine(command, options, given);
       });
 }
@@ -146,9 +155,10 @@ OptionTable default_options() {
 }
 
 constexpr Command kCommands[] = {
-    {"train", "Fine-tune a model: a LoRA adapter, or all weights.", run_train, default_options<TrainRequest>},
+    {"train", "Fine-tune a model: a LoRA adapter, or all weights.", parse_and_run_in_ranks<TrainRequest>,
+     default_options<TrainRequest>},
     {"test", "What a trained model writes for the rows of a test file, and how good that is.",
-     parse_and_run_in_engine<TestRequest>, default_options<TestRequest>},
+     parse_and_run_in_ranks<TestRequest>, default_options<TestRequest>},
     {"prepare", "Build the data of a run, and show samples as the model will see them.",
      parse_and_run_here<PrepareOptions, run_prepare>, default_options<PrepareOptions>},
     {"score", "The likelihood that a model gives to the samples of a file.",

@@ -20,7 +20,7 @@ int launch_ranks(const char* command, std::span<const std::string> arguments, co
                  std::chrono::seconds heartbeat_timeout) {
   std::vector<std::string> words = {std::filesystem::read_symlink("/proc/self/exe").string(), command};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return supervise(words, options, supervisor_times(heartbeat_timeout));
+  return supervise(command, words, options, supervisor_times(heartbeat_timeout));
 }
 
 }  // namespace anneal

@@ -1,4 +1,4 @@
-// The options of processes that train together. Free of torch.
+// The options of processes that work together. Free of torch.
 #pragma once
 #include <cstdint>
 

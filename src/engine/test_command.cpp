@@ -4,11 +4,13 @@
 
 #include <algorithm>
 
+#include "base/activity.h"
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/options.h"
 #include "base/progress.h"
 #include "checkpoint/trained_base.h"
+#include "engine/meet_ranks.h"
 #include "engine/model_samples.h"
 #include "engine/test_data.h"
 #include "engine/test_engines.h"
@@ -16,6 +18,7 @@
 #include "eval/predictions.h"
 #include "eval/test_metrics.h"
 #include "formats/utf8.h"
+#include "launch/environment.h"
 
 namespace anneal {
 namespace {
@@ -33,12 +36,15 @@ struct Subject {
   std::string header;
 };
 
-// How far the generation is, and its figures.
+// How far the generation of this rank is, and the figures of all.
 class Meter {
  public:
-  Meter(Console& console, std::size_t total) : console_(console), total_(total) {}
+  Meter(Console& console, std::size_t total, int ranks) : console_(console), total_(total), ranks_(ranks) {}
 
-  void start() { progress_.emplace(console_, "generating", "rows"); }
+  void start() {
+    progress_.emplace(
+        console_, ranks_ == 1 ? "generating" : fmt::format("generating, 1 of {} processes", ranks_), "rows");
+  }
 
   void add(std::int64_t tokens) {
     ++done_;
@@ -47,7 +53,15 @@ class Meter {
     progress_->at(static_cast<std::int64_t>(done_), static_cast<std::int64_t>(total_), rate_text());
   }
 
-  void finish() const {
+  // Of all ranks: sums, and the time of the slowest.
+  void finish(ProcessGroup& group) {
+    double slowest = 0;
+    for (const auto& text : group.all_gather_text(Json(seconds_).dump()))
+      slowest = std::max(slowest, Json::parse(text).get<double>());
+    seconds_ = slowest;
+    done_ = static_cast<std::size_t>(group.sum(static_cast<double>(done_)));
+    tokens_ = static_cast<std::int64_t>(group.sum(static_cast<double>(tokens_)));
+    if (done_ == 0) return;
     console_.say(fmt::format("generated {} rows, {}, in {}", done_, rate_text(), duration_text(seconds_)));
   }
 
@@ -70,6 +84,7 @@ class Meter {
 
   Console& console_;
   std::size_t total_, done_ = 0;
+  int ranks_;
   std::int64_t tokens_ = 0;
   std::optional<Progress> progress_;
   double seconds_ = 0;  // to the last completion
@@ -167,28 +182,34 @@ void show_rows(const std::vector<Prediction>& rows, Console& console) {
                             shown(rows[at].input), shown(rows[at].label), shown(rows[at].prediction)));
 }
 
-// Completes the rows that `files` has not; returns the figures of that.
+// Completes the rows that `files` has not, those of every rank; returns the figures of that.
 OrderedJson predict(const TestRequest& request, const Subject& subject, const Tokenizer& tokenizer,
-                    TextEngine engine, PredictionFiles& files, Console& console) {
+                    TextEngine engine, World& world, PredictionFiles& files, Console& console) {
   auto prompts = encode_prompts(subject, tokenizer, request.test.special_in_text);
   std::vector<std::int64_t> lengths;
   for (const auto& prompt : prompts) lengths.push_back(static_cast<std::int64_t>(prompt.ids.size()));
+  auto& group = world.group();
   std::erase_if(prompts, [&](const Prompt& prompt) { return files.has(prompt.index); });
+  std::int64_t turn = 0;
+  std::erase_if(prompts, [&](const Prompt&) { return turn++ % group.size() != group.rank(); });
 
-  Meter meter(console, prompts.size());
+  Meter meter(console, prompts.size(), group.size());
   const auto on_completion = [&](Completion completion) {
     const auto& row = subject.rows[completion.index];
     const auto tokens = static_cast<std::int64_t>(completion.ids.size());
     files.add({completion.index, row.input, row.label, std::move(completion.text),
                std::string(finish_reason_name(completion.finish_reason)), lengths[completion.index], tokens});
     meter.add(tokens);
+    enter_phase("generating");
   };
   if (!prompts.empty()) {
     console.progress("loading " + subject.model.model_folder().string());
-    complete_prompts(engine, request, subject.model, tokenizer, prompts, subject.folder, console,
-                     {[&] { meter.start(); }, on_completion});
-    meter.finish();
+    complete_prompts(engine, request, subject.model, tokenizer, prompts, subject.folder,
+                     world.ranks_on_this_machine(), console, {[&] { meter.start(); }, on_completion});
   }
+  enter_phase("waiting for the rows of other processes");
+  meter.finish(group);
+  files.share();
   return meter.figures(subject.rows.size());
 }
 
@@ -242,10 +263,10 @@ OrderedJson measure(const std::vector<Prediction>& rows, const std::string& head
 }  // namespace
 
 int run_test(TestRequest& request, const std::set<std::string>& given) {
-  Console console;
+  Console console(stdout, is_first_rank());
   const auto say = [&](const std::string& line) { console.say(line); };
   auto subject = find_subject(request, say);
-  const auto engine = choose_engine(request.test, say);
+  const auto engine = choose_engine(request.test, !rank_environment(), say);
   const auto config = read_model_config(subject.model.model_folder());
   const auto tokenizer = Tokenizer::load(subject.model.tokenizer_folder());
   require_ids_within(tokenizer, config.vocab_size);
@@ -257,8 +278,12 @@ int run_test(TestRequest& request, const std::set<std::string>& given) {
   if (!defect.empty()) say("warning: no BERTScore: " + defect);
 
   const auto settings = settings_of(request, subject, engine);
-  PredictionFiles files(subject.folder, settings, request.test.resume, say);
-  const auto generation = predict(request, subject, tokenizer, engine, files, console);
+  const auto world = meet_other_ranks(request, subject.model.model_folder());
+  PredictionFiles files(subject.folder, settings, {request.test.resume, current_launch_id()}, world->group(),
+                        say);
+  const auto generation = predict(request, subject, tokenizer, engine, *world, files, console);
+  world->leave();
+  if (!world->group().is_root()) return 0;  // what is left, one can do
   const auto rows = files.write(static_cast<std::int64_t>(subject.rows.size()));
   show_rows(rows, console);
 

@@ -57,14 +57,14 @@ Precision precision_of(const std::string& dtype) {
 }
 
 void complete_natively(const TestRequest& request, const TestModel& tested, const Tokenizer& tokenizer,
-                       const std::vector<Prompt>& prompts, const GenerationEvents& events) {
+                       const std::vector<Prompt>& prompts, int ranks_here, const GenerationEvents& events) {
   CausalLm model(tested.model_folder(), precision_of(request.test.dtype));
   if (tested.checkpoint.is_adapter) {
     load_peft_adapter(model, read_peft_config(tested.checkpoint.folder), tested.checkpoint.folder);
     if (request.test.merge_adapter != "off") merge_lora(model);
   }
   auto options = request.generate;
-  options.memory_share = request.test.gpu_memory_utilization;
+  options.memory_share = request.test.gpu_memory_utilization / ranks_here;
   events.on_ready();
   generate(model, tokenizer, prompts, options, events.on_completion);
 }
@@ -154,7 +154,8 @@ fs::path TestModel::tokenizer_folder() const {
   return fs::exists(model_folder() / "tokenizer.json") ? model_folder() : base_model;
 }
 
-TextEngine choose_engine(const TestOptions& options, const std::function<void(const std::string&)>& say) {
+TextEngine choose_engine(const TestOptions& options, bool is_alone,
+                         const std::function<void(const std::string&)>& say) {
   if (options.vllm_url) {
     say("engine: the vLLM server at " + *options.vllm_url);
     return TextEngine::kVllm;
@@ -170,7 +171,7 @@ TextEngine choose_engine(const TestOptions& options, const std::function<void(co
   if (options.engine == "vllm" && !program)
     fail(ExitCode::kResources, "there is no program \"" + options.vllm_path + "\"", "--engine vllm",
          kInstallVllm);
-  if (options.engine == "vllm" || (options.engine == "auto" && program && gpus > 0)) {
+  if (options.engine == "vllm" || (options.engine == "auto" && program && gpus > 0 && is_alone)) {
     say(fmt::format("engine: vLLM, {}", program->string()));
     return TextEngine::kVllm;
   }
@@ -182,14 +183,17 @@ TextEngine choose_engine(const TestOptions& options, const std::function<void(co
          "give one of them, or --engine vllm");
   say(options.engine == "native" ? "engine: native"
                                  : fmt::format("engine: native ({}; --engine vllm takes vLLM all the same)",
-                                               gpus == 0 ? "there is no GPU here" : "vLLM is not installed"));
+                                               !is_alone   ? "several processes"
+                                               : gpus == 0 ? "there is no GPU here"
+                                                           : "vLLM is not installed"));
   return TextEngine::kNative;
 }
 
 void complete_prompts(TextEngine engine, const TestRequest& request, const TestModel& tested,
                       const Tokenizer& tokenizer, const std::vector<Prompt>& prompts, const fs::path& folder,
-                      Console& console, const GenerationEvents& events) {
-  if (engine == TextEngine::kNative) return complete_natively(request, tested, tokenizer, prompts, events);
+                      int ranks_here, Console& console, const GenerationEvents& events) {
+  if (engine == TextEngine::kNative)
+    return complete_natively(request, tested, tokenizer, prompts, ranks_here, events);
   if (!request.test.vllm_url)
     return complete_by_own_server(request, tested, tokenizer, prompts, folder, console, events);
   const auto model = find_vllm_model(*request.test.vllm_url, request.test.vllm_model);

@@ -15,7 +15,9 @@ enum class TextEngine { kNative, kVllm };
 
 // Resolves --engine auto, and says so. Throws UserError(kResources) where what was asked for is not here:
 // vLLM, or GPUs for tensor parallelism.
-TextEngine choose_engine(const TestOptions& options, const std::function<void(const std::string&)>& say);
+// Several ranks take this program.
+TextEngine choose_engine(const TestOptions& options, bool is_alone,
+                         const std::function<void(const std::string&)>& say);
 
 struct TestModel {
   FoundCheckpoint checkpoint;
@@ -33,9 +35,11 @@ struct GenerationEvents {
   std::function<void(Completion)> on_completion;
 };
 
-// Loads the model and completes the prompts. `folder` takes what vLLM prints.
+// Loads the model and completes the prompts. `folder` takes what vLLM prints; `ranks_here` share the memory
+// of this machine.
 void complete_prompts(TextEngine engine, const TestRequest& request, const TestModel& model,
                       const Tokenizer& tokenizer, const std::vector<Prompt>& prompts,
-                      const std::filesystem::path& folder, Console& console, const GenerationEvents& events);
+                      const std::filesystem::path& folder, int ranks_here, Console& console,
+                      const GenerationEvents& events);
 
 }  // namespace anneal

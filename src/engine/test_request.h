@@ -9,8 +9,10 @@
 #include "base/fields.h"
 #include "base/file.h"
 #include "checkpoint/checkpoint_options.h"
+#include "dist/dist_options.h"
 #include "eval/bert_score_options.h"
 #include "generate/generate_options.h"
+#include "launch/launch_options.h"
 #include "models/model_options.h"
 
 namespace anneal {
@@ -95,19 +97,27 @@ struct TestRequest {
   GenerateOptions generate;
   TestOptions test;
   BertScoreOptions bert_score;
+  LaunchOptions launch;
+  DistOptions dist;
 
   static void fields(auto& c, auto field) {
     field("checkpoint", c.checkpoint, "Checkpoint");
     field("test", c.test, "Test");
     field("generate", c.generate, "Generation");
     field("bert_score", c.bert_score, "BERTScore");
+    field("launch", c.launch, "Processes");
+    field("dist", c.dist, "Waiting for other processes");
   }
 
-  void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {
+  void complete(const std::set<std::string>& given, std::vector<Problem>& problems) const {
     checkpoint.validate(problems);
     if (!checkpoint.base_model.empty()) check_model_name(checkpoint.base_model, "--base_model", problems);
     generate.validate(problems);
     test.validate(problems);
+    launch.validate(given, problems);
+    if (launch.world_size() > 1 && (test.engine == "vllm" || test.vllm_url))
+      problems.push_back({"vLLM divides its work over GPUs itself", "--num_workers",
+                          "leave the flag out; --tensor_parallel_size is vLLM's"});
   }
 };
 

@@ -17,6 +17,7 @@
 #include "device/cuda_object.h"
 #include "device/device.h"
 #include "engine/dry_run.h"
+#include "engine/meet_ranks.h"
 #include "engine/memory_check.h"
 #include "engine/model_samples.h"
 #include "engine/resume.h"
@@ -217,7 +218,7 @@ int run_train(TrainRequest& request, const std::set<std::string>& given) {
   const auto tokenizer = Tokenizer::load(folder);
   require_ids_within(tokenizer, limits.vocab_size);
   const auto device = resolve_device(request.model.device);
-  const auto world = meet_other_ranks(request);
+  const auto world = meet_other_ranks(request, folder);
   auto& group = world->group();
   const bool is_shared = config && decide_sharding(request, *config, device, *world);
   RunLog log(group.is_root());

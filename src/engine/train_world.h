@@ -1,16 +1,11 @@
 // What the processes of one training have to agree on before it begins.
 #pragma once
-#include <memory>
-
 #include "architecture/model_config.h"
 #include "device/device.h"
 #include "dist/world.h"
 #include "engine/train_request.h"
 
 namespace anneal {
-
-// Meets the other ranks, where the environment says that there are any.
-std::unique_ptr<World> meet_other_ranks(const TrainRequest& request);
 
 // Whether the model is to be shared over the ranks: what --sharding says; auto shares where the weights (and
 // of a full fine-tune what the optimizer holds) do not fit into the memory of every rank's device.

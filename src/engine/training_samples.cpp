@@ -48,7 +48,7 @@ TrainingSamples load_samples(const TrainRequest& request, const PreparedData& da
                             .chats = &chats};
   const TokenOrigin origin{data.data_sha256, folder};
   const auto load = [&](const std::filesystem::path& file) {
-    if (auto* console = log.console()) options.progress = tokenizing_progress(*console, file);
+    options.progress = tokenizing_progress(log.console(), file);
     return load_kept_examples(file, origin, encoder, request.example, options,
                               [&](const std::string& line) { log.say(line); });
   };

@@ -23,6 +23,11 @@ std::vector<std::string> to_entries(const Environment& environment) {
   return entries;
 }
 
+bool is_first_rank() {
+  const char* rank = std::getenv(kRank);
+  return rank == nullptr || *rank == '\0' || std::string_view(rank) == "0";
+}
+
 std::string current_launch_id() {
   const char* id = std::getenv(kLaunchId);
   return id == nullptr ? "" : id;

@@ -25,5 +25,6 @@ constexpr const char* kRunToken = "ANNEAL_RUN_TOKEN";
 constexpr const char* kLaunchId = "ANNEAL_LAUNCH_ID";
 
 std::string current_launch_id();  // empty: none
+bool is_first_rank();             // or the only one: the one that a person hears
 
 }  // namespace anneal

@@ -1,4 +1,4 @@
-// How many processes train together, and where.
+// How many processes work together, and where.
 #pragma once
 #include <optional>
 #include <set>
@@ -18,10 +18,10 @@ struct LaunchOptions {
 
   static void fields(auto& c, auto field) {
     const FieldTraits free{.may_differ = true};
-    field("num_workers", c.num_workers, "Processes of this machine that train together.",
+    field("num_workers", c.num_workers, "Processes of this machine that work together.",
           FieldTraits{.minimum = 1, .may_differ = true});
     field("num_nodes", c.num_nodes,
-          "Machines that train together; each is given the same command with its own --node_rank.",
+          "Machines that work together; each is given the same command with its own --node_rank.",
           FieldTraits{.minimum = 1, .may_differ = true});
     field("node_rank", c.node_rank, "Which of the machines this one is, from 0.",
           FieldTraits{.minimum = 0, .may_differ = true});
@@ -29,11 +29,11 @@ struct LaunchOptions {
     field("master_port", c.master_port,
           "A port of machine 0 at which the processes meet. Default, on one machine: a free one.",
           FieldTraits{.minimum = 1, .maximum = 65535, .may_differ = true});
-    field(
-        "max_failures", c.max_failures,
-        "How often all processes are started again, from the newest state, after one of several has died or "
-        "hung.",
-        FieldTraits{.minimum = 0, .may_differ = true});
+    field("max_failures", c.max_failures,
+          "How often all processes are started again, to go on from what is saved, after one of several has "
+          "died "
+          "or hung.",
+          FieldTraits{.minimum = 0, .may_differ = true});
   }
 
   std::int64_t world_size() const { return num_workers * num_nodes; }

@@ -16,8 +16,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void say(const std::string& text) { write_notice(STDERR_FILENO, aside_line("train", text)); }
-
 std::string seconds_text(std::chrono::milliseconds time) {
   return fmt::format("{:g} s", static_cast<double>(time.count()) / 1000);
 }
@@ -30,9 +28,13 @@ std::string last_lines_text(const RankEnd& end) {
 
 class Supervisor {
  public:
-  Supervisor(const std::vector<std::string>& command, const LaunchOptions& options,
+  Supervisor(const std::string& name, const std::vector<std::string>& command, const LaunchOptions& options,
              const SupervisorTimes& times)
-      : command_(command), options_(options), times_(times), environment_(current_environment()) {
+      : name_(name),
+        command_(command),
+        options_(options),
+        times_(times),
+        environment_(current_environment()) {
     environment_.try_emplace(kLaunchId, random_id());
     if (options.node_rank == 0) port_.emplace(options.master_port);
   }
@@ -57,6 +59,8 @@ class Supervisor {
   }
 
  private:
+  void say(const std::string& text) const { write_notice(STDERR_FILENO, aside_line(name_, text)); }
+
   void describe() const {
     const auto cores = std::thread::hardware_concurrency();
     if (options_.num_workers > cores)
@@ -102,6 +106,7 @@ class Supervisor {
         last_lines_text(cause));
   }
 
+  const std::string& name_;
   const std::vector<std::string>& command_;
   const LaunchOptions& options_;
   const SupervisorTimes& times_;
@@ -118,9 +123,9 @@ SupervisorTimes supervisor_times(std::chrono::seconds heartbeat_timeout) {
   return {.patience = {.after_failure = killed}, .other_machines_end = noticed + killed};
 }
 
-int supervise(const std::vector<std::string>& command, const LaunchOptions& options,
+int supervise(const std::string& name, const std::vector<std::string>& command, const LaunchOptions& options,
               const SupervisorTimes& times) {
-  return Supervisor(command, options, times).run();
+  return Supervisor(name, command, options, times).run();
 }
 
 }  // namespace anneal

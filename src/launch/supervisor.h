@@ -21,8 +21,9 @@ SupervisorTimes supervisor_times(std::chrono::seconds heartbeat_timeout);
 
 // Runs options.num_workers processes of `command`, whose first is a path, as ranks of one group, and starts
 // them again up to options.max_failures times. Returns the exit code: 0, or that of the rank at fault; its
-// last lines are said. SIGTERM and SIGINT are passed on, and nothing is started again after one.
-int supervise(const std::vector<std::string>& command, const LaunchOptions& options,
+// last lines are said, in the name of the command `name`. SIGTERM and SIGINT are passed on, and nothing is
+// started again after one.
+int supervise(const std::string& name, const std::vector<std::string>& command, const LaunchOptions& options,
               const SupervisorTimes& times);
 
 }  // namespace anneal

@@ -26,7 +26,7 @@ void RunLog::event(Json event, const std::string& line) {
   event["wall_time"] = wall_time();
   for (auto& [key, value] : event.items())
     if (value.is_number_float() && !std::isfinite(value.get<double>())) value = nullptr;
-  if (speaks_ && !line.empty()) console_.say_figures(event, line);
+  if (!line.empty()) console_.say_figures(event, line);
   bool is_written = !file_ || file_->append(event.dump() + "\n");
   if (tensorboard_) is_written &= tensorboard_->add(event);
   if (stream_) note_reader(stream_->report(event));

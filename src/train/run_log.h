@@ -23,17 +23,12 @@ struct RunLogFiles {
 class RunLog {
  public:
   // Of several ranks one speaks and writes; the others only keep the history.
-  explicit RunLog(bool speaks = true) : speaks_(speaks) {}
+  explicit RunLog(bool speaks = true) : speaks_(speaks), console_(stdout, speaks) {}
 
-  void say(const std::string& line) {
-    if (speaks_) console_.say(line);
-  }
-  void progress(const std::string& line) {
-    if (speaks_) console_.progress(line);
-  }
+  void say(const std::string& line) { console_.say(line); }
+  void progress(const std::string& line) { console_.progress(line); }
 
-  // For work that shows its own progress; says nothing where this rank does not speak.
-  Console* console() { return speaks_ ? &console_ : nullptr; }
+  Console& console() { return console_; }  // for work that shows its own progress
 
   // Events go to the program at the other end of this descriptor too, from now on.
   void report_to(std::int64_t descriptor) { stream_.emplace(static_cast<int>(descriptor)); }

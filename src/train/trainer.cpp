@@ -76,7 +76,7 @@ ExitCode Trainer::run() {
     write_results();
     return ExitCode::kOk;
   }
-  finish_on_signals();
+  finish_on_signals(inputs_.group.is_root());
   start_ = Clock::now();
   seconds_before_ = state_.seconds;
   gemm_rate_ = inputs_.model.measured_gemm_flops_per_second();
@@ -219,15 +219,14 @@ bool Trainer::settle_step() {
 
 std::vector<SampleScore> Trainer::score_validation() {
   const auto pool = sample_views(inputs_.validation);
-  std::optional<Progress> progress;
-  if (auto* console = log_.console()) progress.emplace(*console, "evaluating", "samples");
+  Progress progress(log_.console(), "evaluating", "samples");
   return with_enough_memory([&] {
     enter_phase("evaluating");
     return inputs_.model.score_samples(pool, inputs_.plan.micro_batch_tokens, inputs_.group,
                                        [&](std::int64_t done) {
                                          enter_phase("evaluating");
                                          if (is_asked_to_end()) throw Interrupted{};
-                                         if (progress) progress->at(done, inputs_.validation.size());
+                                         progress.at(done, inputs_.validation.size());
                                        });
   });
 }

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from reference import bert_scores, tiny_models
 from support.program import BUILD, ROOT, assert_refused, write_rows
+from support.supervised import ranks_of, wait_until
 
 USAGE, DATA, MODEL, RESOURCES = 2, 3, 4, 6
 ROWS = [{"input": f"Zürich sold {n} apples.\n" * (1 + n % 3), "output": f"The number {n}."} for n in range(9)]
@@ -211,6 +212,60 @@ def test_killed_and_resumed_equals_undisturbed(setting, tmp_path: Path):
     assert f"going on from {kept} rows" in done.stdout
     assert (out / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
     assert json.loads((out / "metrics.json").read_text())["generation"]["samples_resumed"] == kept
+
+
+@pytest.fixture
+def many(setting, tmp_path: Path) -> tuple[list, Path, Path]:
+    """Flags for 300 sampled rows; where they go; and what one undisturbed process made of them."""
+    flags, out = setting
+    data = write_rows(tmp_path / "many.jsonl", [{"input": f"Row {n}.\n", "output": str(n)} for n in range(300)])
+    flags = [*flags, "--test_path", data, "--temperature", "0.8", "--max_tokens", "60", "--batch_size", "4"]
+    _test(*flags, "--output_dir", tmp_path / "alone")
+    return flags, out, tmp_path / "alone"
+
+
+def _lines(folder: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("predictions.jsonl.partial*"))
+
+
+def test_prompts_are_divided_over_processes(many):
+    """Each has its share; together they write what one writes."""
+    flags, out, alone = many
+    done = _test(*flags, "--num_workers", "3")
+    assert (out / "predictions.jsonl").read_bytes() == (alone / "predictions.jsonl").read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.jsonl"]
+    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (out, alone))
+    assert ours["generation"]["samples"] == 300 and ours["generation"]["tokens"] == theirs["generation"]["tokens"]
+    assert done.stdout.count("generated 300 rows") == 1 and done.stdout.count("checkpoint:") == 1
+    refused = _test(*flags, "--num_workers", "2", "--engine", "vllm", check=False)
+    assert_refused(refused, USAGE, "--num_workers", "tensor_parallel_size")
+
+
+def test_a_killed_process_is_started_again_and_nothing_is_done_twice(many):
+    flags, out, alone = many
+    command = list(map(str, [BUILD / "anneal", "test", *flags, "--num_workers", "2"]))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        wait_until(lambda: _lines(out) > 12, "rows of both processes")
+        os.kill(ranks_of(started.pid)[1], signal.SIGKILL)
+        stdout, stderr = started.communicate()
+    assert started.returncode == 0, stderr
+    assert "anneal test: rank 1" in stderr and "restart 1 of 2" in stderr and "going on from" in stdout
+    assert (out / "predictions.jsonl").read_bytes() == (alone / "predictions.jsonl").read_bytes()
+    assert json.loads((out / "metrics.json").read_text())["generation"]["samples_resumed"] >= 10
+
+
+def test_one_process_goes_on_with_the_rows_of_two(many):
+    flags, out, alone = many
+    command = list(map(str, [BUILD / "anneal", "test", *flags, "--num_workers", "2"]))
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
+        wait_until(lambda: _lines(out) > 12 and len(list(out.glob("*.partial*"))) == 2, "rows of both processes")
+        started.send_signal(signal.SIGTERM)
+    assert started.returncode == 128 + signal.SIGTERM
+    kept = _lines(out) - 2
+    done = _test(*flags, "--resume")
+    assert f"going on from {kept} rows" in done.stdout
+    assert (out / "predictions.jsonl").read_bytes() == (alone / "predictions.jsonl").read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.jsonl"]
 
 
 def test_damaged_test_files(setting, tmp_path: Path):

@@ -60,7 +60,7 @@ class Supervised {
     ::dup2(open(".err"), STDERR_FILENO);
     int code = 99;
     try {
-      code = supervise({"/bin/sh", "-c", whole}, options, times);
+      code = supervise("train", {"/bin/sh", "-c", whole}, options, times);
     } catch (const UserError& error) {
       code = static_cast<int>(error.code());
     }
@@ -282,7 +282,7 @@ TEST(Supervisor, ARequestToEndBetweenTwoAttempts) {
 
 TEST(Supervisor, AProgramThatCannotBeStarted) {
   expect_user_error(ExitCode::kResources, "cannot be started",
-                    [] { supervise({"/no/such/program"}, kTwo, quick()); });
+                    [] { supervise("train", {"/no/such/program"}, kTwo, quick()); });
 }
 
 TEST(Supervisor, TwoMachinesStayTogether) {
