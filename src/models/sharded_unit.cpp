@@ -115,6 +115,7 @@ void ShardedUnit::release() {
 }
 
 void ShardedUnit::open_gradients() {
+  finish_gradients();
   for (auto& flat : flats_) {
     if (!flat.is_trained) continue;
     flat.gradient = at::zeros({flat.part * group_.size()}, flat.own.options());
@@ -127,11 +128,19 @@ void ShardedUnit::open_gradients() {
 void ShardedUnit::close_gradients() {
   for (auto& flat : flats_) {
     if (!flat.is_trained) continue;
-    auto part = at::empty_like(flat.own);
-    group_.reduce_scatter(flat.gradient, part).wait();
-    flat.own_gradient.add_(part);
-    flat.gradient.reset();
+    flat.sum = at::empty_like(flat.own);
+    flat.summing = group_.reduce_scatter(flat.gradient, flat.sum);
     for (auto& piece : flat.pieces) piece.parameter->gradient.reset();
+  }
+}
+
+void ShardedUnit::finish_gradients() {
+  for (auto& flat : flats_) {
+    if (!flat.sum.defined()) continue;
+    flat.summing.wait();
+    flat.gradient.reset();
+    flat.own_gradient.add_(flat.sum);
+    flat.sum.reset();
   }
 }
 
@@ -151,7 +160,7 @@ std::vector<ShardedUnit::Master> ShardedUnit::gather_masters() {
 std::int64_t ShardedUnit::bytes_held() const {
   std::int64_t bytes = 0;
   for (const auto& flat : flats_)
-    for (const auto* tensor : {&flat.own, &flat.own_gradient, &flat.whole, &flat.gradient})
+    for (const auto* tensor : {&flat.own, &flat.own_gradient, &flat.whole, &flat.gradient, &flat.sum})
       if (tensor->defined()) bytes += static_cast<std::int64_t>(tensor->nbytes());
   return bytes;
 }

@@ -29,10 +29,12 @@ class ShardedUnit {
   void gather();        // waits; starts it where that was not done
   void release();
 
-  // Between them the layers add to whole gradients, which start at zero; closing adds this rank's part of
-  // their sum over ranks to the parameters' value_gradient.
+  // Between them the layers add to whole gradients, which start at zero. Closing begins to sum them over
+  // ranks, in the background; finish_gradients() waits, and adds this rank's part of the sum to the
+  // parameters' value_gradient.
   void open_gradients();
   void close_gradients();
+  void finish_gradients();
 
   // For checkpoints: all of the float32 masters, by parameter. Every rank takes part.
   struct Master {
@@ -62,6 +64,8 @@ class ShardedUnit {
     at::Tensor sent;               // what is being gathered: own in `type`
     at::Tensor whole, gradient;    // [part * ranks] while they are there
     Pending gathering;
+    at::Tensor sum;  // [part]: this rank's of what is being summed over ranks
+    Pending summing;
   };
   Flat& flat_of(at::ScalarType type, bool is_trained);
   void add(Flat& flat, Piece piece);

@@ -34,7 +34,7 @@ bool shards(const Training& training, const Hardware& hardware, int devices) {
 StepSetup setup_of(const Training& training, const Hardware& hardware, int devices, bool is_sharded) {
   return {.compute_bytes = training.compute_bytes,
           .base_bytes = training.base_bytes,
-          .has_float_temporaries = hardware.is_gpu,
+          .is_gpu = hardware.is_gpu,
           .maps_weights = !hardware.is_gpu && training.stores_as_held,
           .ranks = devices,
           .is_sharded = is_sharded,

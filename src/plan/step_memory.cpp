@@ -86,7 +86,7 @@ std::int64_t layer_bytes_at_work(const ModelShape& shape, const LayerShape& laye
   const auto compute = setup.compute_bytes;
   auto mlp = layer.experts_per_token > 0 ? expert_bytes_at_work(shape, layer, compute)
                                          : mlp_values_at_work(shape, layer) * compute;
-  if (setup.has_float_temporaries) mlp += float_bytes_at_work(layer);
+  if (setup.is_gpu) mlp += float_bytes_at_work(layer);
   return std::max(mlp, attention_values_at_work(shape, layer) * compute);
 }
 
@@ -117,7 +117,8 @@ Unit largest_layer(const ModelShape& shape) {
   return largest;
 }
 
-// Two layers, one of them on its way, with the gradients of one; or the head and the layer below it.
+// Two layers, one of them on its way, with the gradients of one, and those of the unit before it, whose sum
+// over ranks is under way (on CPUs beside what the others sent); or the head and the layer below it.
 std::int64_t gathered_bytes(const ModelShape& shape, const StepSetup& setup) {
   if (!setup.is_sharded) return 0;
   const auto whole = [&](const Unit& unit) {
@@ -127,7 +128,8 @@ std::int64_t gathered_bytes(const ModelShape& shape, const StepSetup& setup) {
   const auto embedding = shape.embedding_parameters();
   const Unit head = shape.trains_all ? Unit{0, embedding} : Unit{embedding, 0};
   const auto sent = whole(layer) / setup.ranks;
-  return std::max(2 * whole(layer) + sent + layer.trained * kFloat,
+  const auto summed = std::max(layer.trained, head.trained) * kFloat * (setup.is_gpu ? 1 : 2);
+  return std::max(2 * whole(layer) + sent + layer.trained * kFloat + summed,
                   whole(head) + head.trained * kFloat + whole(layer) + sent);
 }
 

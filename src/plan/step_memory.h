@@ -14,10 +14,10 @@ inline constexpr std::int64_t kBytesOfATrainedWeight = 16;
 
 // How a training runs, as far as memory goes.
 struct StepSetup {
-  std::int64_t compute_bytes;          // of an element: 2 or 4
-  std::int64_t base_bytes;             // of a frozen weight as it is held
-  bool has_float_temporaries = false;  // GPUs run norms and activations as ATen operations, through float32
-  bool maps_weights = false;           // frozen weights are pages of the files
+  std::int64_t compute_bytes;  // of an element: 2 or 4
+  std::int64_t base_bytes;     // of a frozen weight as it is held
+  bool is_gpu = false;         // norms and activations run as ATen operations, through float32
+  bool maps_weights = false;   // frozen weights are pages of the files
   int ranks = 1;
   bool is_sharded = false;
   std::int64_t runtime_bytes = 0;  // libraries, their contexts and workspaces

@@ -69,7 +69,7 @@ StepSetup setup_of(const CausalLm& model, int ranks) {
   const auto base = model.embedding_VE.scalar_type();
   return {.compute_bytes = static_cast<std::int64_t>(c10::elementSize(model.precision.compute)),
           .base_bytes = static_cast<std::int64_t>(c10::elementSize(base)),
-          .has_float_temporaries = !model.device.is_cpu(),
+          .is_gpu = !model.device.is_cpu(),
           .maps_weights = model.device.is_cpu() && base == model.stored_dtype(),
           .ranks = ranks,
           .is_sharded = model.is_shared()};

@@ -3,7 +3,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <initializer_list>
+#include <vector>
 
 #include "base/activity.h"
 #include "models/language_head.h"
@@ -25,15 +25,30 @@ std::int64_t lowest_trained_layer(const CausalLm& model) {
   return index;
 }
 
-// Calls work(), which adds to the gradients of what the units train.
-template <class Work>
-void with_gradients(std::initializer_list<ShardedUnit*> units, const Work& work) {
-  for (auto* unit : units)
-    if (unit) unit->open_gradients();
-  work();
-  for (auto* unit : units)
-    if (unit) unit->close_gradients();
-}
+// Gradients of shared units: those of one are summed over ranks beside the work on the next.
+class SharedGradients {
+ public:
+  // Calls work(), which adds to the gradients of what the units train.
+  template <class Work>
+  void add(const std::vector<ShardedUnit*>& units, const Work& work) {
+    for (auto* unit : units)
+      if (unit) unit->open_gradients();
+    work();
+    finish();
+    for (auto* unit : units)
+      if (unit) unit->close_gradients();
+    under_way_ = units;
+  }
+
+  void finish() {
+    for (auto* unit : under_way_)
+      if (unit) unit->finish_gradients();
+    under_way_.clear();
+  }
+
+ private:
+  std::vector<ShardedUnit*> under_way_;
+};
 
 double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& row_keys,
                    std::int64_t kept_layers, double gradient_scale) {
@@ -56,12 +71,13 @@ double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& r
   });
 
   enter_phase("backward");
+  SharedGradients gradients;
   HeadResult head;
   {
     const Gathered weights(model.head_unit()), tied(model.tied_head_unit());
     if (lowest < num_layers) prefetch(model.layer_unit(num_layers - 1));
-    with_gradients({model.head_unit(), model.tied_head_unit()},
-                   [&] { head = language_head(model, x_NE, batch, gradient_scale); });
+    gradients.add({model.head_unit(), model.tied_head_unit()},
+                  [&] { head = language_head(model, x_NE, batch, gradient_scale); });
   }
   double sum_nll = 0;
   for (const auto& loss : head.losses_M) sum_nll += loss.nll;
@@ -75,11 +91,12 @@ double micro_batch(CausalLm& model, const TokenBatch& batch, const at::Tensor& r
     const Gathered weights(model.layer_unit(index));
     if (index > std::max<std::int64_t>(lowest, 0)) prefetch(model.layer_unit(index - 1));
     if (!kept.holds_all()) layer.forward(model.config, at::Tensor(kept.input_NE), pass, &kept);
-    with_gradients({model.layer_unit(index)}, [&] {
+    gradients.add({model.layer_unit(index)}, [&] {
       layer.backward(model.config, dx_NE, kept, pass, /*wants_input_gradient=*/index > lowest);
     });
   }
-  if (lowest < 0) with_gradients({model.embedding_unit()}, [&] { model.embed_backward(batch, dx_NE); });
+  if (lowest < 0) gradients.add({model.embedding_unit()}, [&] { model.embed_backward(batch, dx_NE); });
+  gradients.finish();
   return sum_nll;
 }
 

@@ -49,10 +49,8 @@ TEST(Sizing, FindsTheSmallestSetUp) {
 TEST(Sizing, LimitsAreTheLargestThatFit) {
   const auto training = llama_8b(false);
   const auto sizing = size_training(training, gpu("a100-80"), 1, 0.4);
-  const StepSetup setup{.compute_bytes = 2,
-                        .base_bytes = 2,
-                        .has_float_temporaries = true,
-                        .runtime_bytes = gpu("a100-80").runtime_bytes};
+  const StepSetup setup{
+      .compute_bytes = 2, .base_bytes = 2, .is_gpu = true, .runtime_bytes = gpu("a100-80").runtime_bytes};
   const auto fits = [&](std::int64_t tokens, std::int64_t kept) {
     return fit_of(step_memory(training.shape, setup, {tokens, kept}).total(), gpu("a100-80").memory_bytes) ==
            Fit::kFits;
