@@ -1,8 +1,8 @@
 """Steps of FULL_SHARD on H100s, on paper: computation, bytes, and what of the bytes hides behind the computation.
 
 Nothing here was measured on a GPU. Bytes are by the formulas that bench_sharding.py holds against the wire; computation is
-FLOPs at a stated utilisation; a gathering hides behind the layer before it, so that the first of a pass is waited for, and
-what all of them take longer than the computation. Reductions are waited for: the loop does not go on beside them yet.
+FLOPs at a stated utilisation. A gathering hides behind the layer before it, a reduction behind the layer after it: the first
+gathering and the last reduction of a pass are waited for, and what all of them take longer than the computation.
 """
 
 from dataclasses import dataclass
@@ -50,9 +50,11 @@ def line(shape: Shape, full: bool, gpus: int) -> str:
     flops += (6 if full else 4) * shape.vocab * shape.hidden * TOKENS / 2  # the head, on the half that is trained
     flops += 3 * 4 * shape.hidden * shape.layers * TOKENS * SAMPLE / 2
     compute = flops / (PEAK * UTILISATION)
-    waited = max(0.0, gathered - compute) + a_layer + ends / 2 + reduced
+    last = share * 4 * (shape.vocab * shape.hidden if full else shape.lora()) / bandwidth
+    waited = max(0.0, gathered + reduced - compute) + a_layer + ends / 2 + last
     held = (shape.parameters() * SHARDED if full else shape.parameters() * 2 + trained * SHARDED) / gpus
     held += 2 * 2 * shape.layer() + 2 * shape.vocab * shape.hidden + (4 * shape.vocab * shape.hidden if full else 0)
+    held += 4 * (shape.layer() if full else shape.lora())  # of the layer at work, while those before it are summed
     kept = TOKENS * shape.layers * shape.hidden * 2
     sent = (gathered + reduced) * bandwidth
     return (f"| {shape.name} {'full' if full else 'LoRA'} | {gpus} | {held / 1e9:.0f} + {kept / 1e9:.0f} GB | {sent / 1e9:.0f} GB | "
