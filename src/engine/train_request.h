@@ -83,6 +83,10 @@ struct RunOptions {
   }
 
   void validate(std::vector<Problem>& problems) const {
+    if (run_name && (run_name->empty() || *run_name == "." || *run_name == ".." ||
+                     run_name->find('/') != run_name->npos))
+      problems.push_back({"\"" + *run_name + "\" is not the name of one folder", "--run_name",
+                          "give a name without /; --results_dir says where its folder lies"});
     if (events_fd && !is_open_for_writing(*events_fd))
       problems.push_back({"descriptor " + std::to_string(*events_fd) + " is not open for writing",
                           "--events_fd", "leave the flag out, or let the program inherit the descriptor"});

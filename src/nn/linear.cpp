@@ -1,6 +1,7 @@
 #include "nn/linear.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
@@ -70,22 +71,23 @@ at::Tensor Linear::forward(const at::Tensor& x_NI, const PassContext& context, L
 
 at::Tensor Linear::product(const at::Tensor& x_NI, const PassContext& context, LoraActivations& kept) const {
   const auto weight = in_dtype_of(x_NI, weight_OI);
-  auto y_NO = at::linear(x_NI, weight);
-  if (!lora) return y_NO;
+  if (!lora) return at::linear(x_NI, weight);
   const auto input_NI = lora_input(x_NI, context);
   kept.low_rank_NR = at::mm(input_NI, lora->a_RI.compute.t());
-  const auto update_NO = lora->b_OR.compute.t();
-  y_NO.addmm_(kept.low_rank_NR, update_NO, 1, lora->scale);
-  if (!has_magnitude()) return y_NO;
+  // The update comes first, and the large product is added to it in float32. To a bfloat16 product that is
+  // rounded already, an update of less than half its last place would add nothing at all
+  // (docs/decisions/022).
+  auto y_NO = at::mm(kept.low_rank_NR.mul(lora->scale), lora->b_OR.compute.t());
+  if (!has_magnitude()) return y_NO.addmm_(x_NI, weight.t());
   kept.norms_O = row_norms(weight);
   const auto factors_O = lora->magnitude_O->compute / kept.norms_O;
   if (!drops(context)) {
-    kept.directed_NO = y_NO;
+    kept.directed_NO = y_NO.addmm_(x_NI, weight.t());
     return scaled_columns(y_NO, factors_O);
   }
-  kept.directed_NO = at::linear(input_NI, weight).addmm_(kept.low_rank_NR, update_NO, 1, lora->scale);
+  kept.directed_NO = at::addmm(y_NO, input_NI, weight.t());
   scale_columns(kept.directed_NO, factors_O - 1, y_NO, /*accumulate=*/true);
-  return y_NO;
+  return y_NO.addmm_(x_NI, weight.t());
 }
 
 void Linear::backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const LoraActivations& kept,

@@ -109,6 +109,11 @@ def test_explicit_length_above_the_model(model: Path, data: Path):
     assert_refused(_train(model, data, "--max_seq_length", "4096"), USAGE, "4096", "512")
 
 
+@pytest.mark.parametrize("name", ["../outside", "a/b", "..", ""])
+def test_a_run_stays_in_its_results_folder(name: str, model: Path, data: Path):
+    assert_refused(_train(model, data, "--run_name", name), USAGE, f'"{name}" is not the name of one folder', "--results_dir")
+
+
 def test_all_configuration_errors_at_once(model: Path, data: Path):
     done = _train(model, data, "--learning_rte", "1e-4", "--lora_rank", "0", "--warmup_ratio", "two", "--lora_dropout", "1",
                   "--lr_scheduler_type", "square", "--micro_batch_tokens", "some", "--resume", "nowhere")  # fmt: skip

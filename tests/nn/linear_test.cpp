@@ -89,6 +89,29 @@ TEST(Linear, AdaptersEqualTheFormula) {
 }
 
 // Oracle: the same formula without a mask.
+// The share of an update, far below the rounding of what it is added to, that comes out on average.
+TEST(Linear, ASmallUpdateIsNotLostInBfloat16) {
+  constexpr std::int64_t kRows = 64, kWide = 128;
+  for (const auto adapter : {Adapter::kLora, Adapter::kDora}) {
+    Case c(at::kBFloat16, 0.25, adapter);
+    c.x = random_tensor({kRows, kWide}, 11, at::kBFloat16);
+    c.linear.weight_OI = random_tensor({kWide, kWide}, 12, at::kBFloat16);
+    c.training = {random_tensor({kRows}, 13, at::kDouble).mul(1e18).to(at::kLong)};
+    auto& lora = *c.linear.lora;
+    lora.a_RI = Parameter("a", random_tensor({kRank, kWide}, 14), at::kBFloat16);
+    lora.b_OR = Parameter("b", random_tensor({kWide, kRank}, 15).mul(5e-4), at::kBFloat16);
+    if (lora.magnitude_O) lora.magnitude_O = Parameter("m", c.linear.row_norms(), at::kFloat);
+    LoraActivations kept, unused;
+    const auto y = in_double(c.linear.forward(c.x, c.training, kept));
+    const auto update = lora.scale * in_double(kept.low_rank_NR).mm(in_double(lora.b_OR.compute).t());
+    lora.b_OR = Parameter("b", random_tensor({kWide, kRank}, 15).mul(0), at::kBFloat16);
+    const auto without = in_double(c.linear.forward(c.x, c.training, unused));
+    const auto share = ((y - without) * update).sum() / (update * update).sum();
+    EXPECT_NEAR(share.item<double>(), 1, 0.1);
+    EXPECT_LT((update.abs().max() / y.abs().mean()).item<double>(), 1.0 / 256);
+  }
+}
+
 TEST(Linear, EvaluationDoesNotDrop) {
   for (const auto adapter : {Adapter::kLora, Adapter::kDora}) {
     Case c(at::kFloat, 0.5, adapter);
