@@ -20,6 +20,12 @@ std::optional<std::string> environment(const char* name) {
   return value == nullptr || *value == '\0' ? std::nullopt : std::optional<std::string>(value);
 }
 
+fs::path hub_home() {
+  if (const auto home = environment("HF_HOME")) return *home;
+  if (const auto cache = environment("XDG_CACHE_HOME")) return fs::path(*cache) / "huggingface";
+  return fs::path(environment("HOME").value_or("/")) / ".cache/huggingface";
+}
+
 fs::path cache_of(const HubRepository& repository) {
   std::string entry = std::string(repository.kind_name()) + "s--" + repository.id;
   if (const auto slash = entry.find('/'); slash != entry.npos) entry.replace(slash, 1, "--");
@@ -69,9 +75,16 @@ void check_revision(const std::string& revision, const std::string& flag, std::v
 fs::path hub_cache() {
   if (const auto cache = environment("HF_HUB_CACHE")) return *cache;
   if (const auto cache = environment("HUGGINGFACE_HUB_CACHE")) return *cache;
-  if (const auto home = environment("HF_HOME")) return fs::path(*home) / "hub";
-  if (const auto cache = environment("XDG_CACHE_HOME")) return fs::path(*cache) / "huggingface/hub";
-  return fs::path(environment("HOME").value_or("/")) / ".cache/huggingface/hub";
+  return hub_home() / "hub";
+}
+
+std::string hub_endpoint() { return environment("HF_ENDPOINT").value_or("https://huggingface.co"); }
+
+bool has_hub_token() {
+  if (environment("HF_TOKEN") || environment("HUGGING_FACE_HUB_TOKEN")) return true;
+  const auto kept = environment("HF_TOKEN_PATH");
+  std::error_code error;
+  return fs::is_regular_file(kept ? fs::path(*kept) : hub_home() / "token", error);
 }
 
 bool is_hub_offline() {

@@ -29,6 +29,12 @@ void check_revision(const std::string& revision, const std::string& flag, std::v
 // $HF_HUB_CACHE, $HF_HOME/hub, or below $XDG_CACHE_HOME or ~/.cache, as huggingface_hub has it.
 std::filesystem::path hub_cache();
 
+// $HF_ENDPOINT, or the public Hub.
+std::string hub_endpoint();
+
+// Whether the client will send a token: $HF_TOKEN, or what `hf auth login` has kept.
+bool has_hub_token();
+
 // Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE turns the network off.
 bool is_hub_offline();
 
