@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 HERE = Path(__file__).resolve().parent
-PLACES = (HERE / "anneal", HERE.parent / "build" / "release" / "anneal")  # where it is installed, and where it is built
+PLACES = (HERE / "anneal", HERE / "anneal" / "anneal", HERE.parent / "build" / "release" / "anneal")  # installed, in a wheel, built
 
 
 def program_path() -> str:

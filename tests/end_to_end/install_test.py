@@ -25,7 +25,7 @@ def test_it_works_without_the_checkout(tiny, tmp_path: Path):
     program = prefix / "bin" / "anneal"
     work = tmp_path / "work"
     work.mkdir()
-    prepare_and_train(program, copy_model(tiny("qwen3")[0], tmp_path / "model"), work)
+    prepare_and_train([program], copy_model(tiny("qwen3")[0], tmp_path / "model"), work)
     doctor = run_hidden([program, "doctor"], work, HF_HUB_OFFLINE="1")
     assert doctor.returncode == 0 and f"in {prefix}/lib/anneal\n" in doctor.stdout, doctor.stdout + doctor.stderr
     assert f"CUDA object: {prefix}/lib/anneal/libanneal_cuda.so" in doctor.stdout

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from pyarrow import parquet, Table
+from pyarrow import Table, parquet
 
 from support.program import ROOT
 
@@ -29,14 +29,14 @@ def run_hidden(words: Iterable[str | Path], folder: Path, **settings: str) -> su
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def prepare_and_train(program: Path, model: Path, folder: Path, **settings: str) -> None:
+def prepare_and_train(program: list[str | Path], model: Path, folder: Path) -> None:
     """Rows of a Parquet file become data, and two steps of training an adapter."""
     rows = [{"question": f"{n} and {n}?", "answer": f"{2 * n}."} for n in range(40)]
     parquet.write_table(Table.from_pylist(rows), folder / "rows.parquet")
     data = ("--hf_model_id", model, "--hfdc_dataset_name", "rows.parquet", "--hfdc_input_template", "{question}\\n",
             "--hfdc_output_template", "{answer}", "--offline")  # fmt: skip
     for words in (("prepare", *data, "--show", "1"), ("train", *data, "--max_steps", "2")):
-        done = run_hidden([program, *words], folder, **settings)
+        done = run_hidden([*program, *words], folder)
         assert done.returncode == 0, done.stdout + done.stderr
     (checkpoint,) = folder.glob("results/*/checkpoint-2")
     assert (checkpoint / "adapter_model.safetensors").exists()
