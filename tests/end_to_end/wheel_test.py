@@ -1,6 +1,7 @@
 """Oracle: pip, which installs the wheel, and auditwheel, which has checked its name; the wheel's commands work in an environment
 that sees the pinned torch, without a compiler and without the checkout. Another torch is refused with both versions."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -29,9 +30,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(wheel: Path) -> Path:
     """A virtual environment with the wheel, its site-packages not beside those of torch."""
     folder = wheel.parent / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python3", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", wheel], check=True)
+    make = [ROOT / "tools" / "make_environment", folder, wheel]
+    subprocess.run(make, check=True, env=os.environ | {"PIP_NO_DEPS": "1"})  # torch would be downloaded
     (packages,) = folder.glob("lib/python3*/site-packages")
     (packages / "shared.pth").write_text(f"{Path(torch.__file__).parents[1]}\n")
     return folder
