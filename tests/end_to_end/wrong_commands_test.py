@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.program import BUILD, assert_refused, write_rows
+from support.troubleshooting import is_listed
 
 TEMPLATES = ["--hfdc_input_template", "{question}", "--hfdc_output_template", "{answer}"]
 TRAIN = ["train", "--hf_model_id", "model"]
@@ -69,6 +70,7 @@ def test_the_answer_helps(place: Path, wrong: tuple[list[str], int, str, str]):
     assert message.count("try:") == 1 and len(message.splitlines()) <= 3, message
     told = message.split("try:")
     assert problem in told[0] and remedy in told[1], message
+    assert is_listed(told[0]), f"docs/troubleshooting.md does not have: {message}"
 
 
 def test_nothing_is_left_behind(place: Path):
