@@ -110,7 +110,7 @@ std::string last_line(std::string text) {
          "give the same command again: the repository may just have changed");
   if (has_any(text, {"' not found", "RepositoryNotFound"}))
     fail(ExitCode::kUsage, "there is no " + what + ", or it is private", where,
-         "check the id, or " + log_in + "; a folder is named by its path");
+         did_you_mean(repository) + "check the id, or " + log_in + "; a folder is named by its path");
   if (has_any(text, {"401", "Invalid user token", "Unauthorized"}))
     fail(ExitCode::kUsage, "the hub refuses the token", where, log_in);
   if (has_any(text, {"No space left on device"}))

@@ -5,7 +5,9 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/folder_entries.h"
 #include "base/json.h"
+#include "base/nearest.h"
 
 namespace anneal {
 namespace {
@@ -45,6 +47,19 @@ std::string commit_of(const HubRepository& repository) {
   auto commit = read_file(reference, ExitCode::kUsage);
   commit.erase(commit.find_last_not_of(" \r\n") + 1);
   return is_commit(commit) ? commit : "";
+}
+
+std::vector<std::string> cached_ids(const std::string& kind) {
+  const auto prefix = kind + "s--";
+  std::vector<std::string> ids;
+  for (const auto& entry : entries_of(hub_cache())) {
+    auto id = entry.filename().string();
+    if (!id.starts_with(prefix)) continue;
+    id.erase(0, prefix.size());
+    if (const auto dashes = id.find("--"); dashes != id.npos) id.replace(dashes, 2, "/");
+    ids.push_back(id);
+  }
+  return ids;
 }
 
 }  // namespace
@@ -99,6 +114,19 @@ std::optional<fs::path> cached_snapshot(const HubRepository& repository) {
   if (commit.empty()) return std::nullopt;
   const auto folder = cache_of(repository) / "snapshots" / commit;
   return is_folder(folder) ? std::optional(folder) : std::nullopt;
+}
+
+std::string did_you_mean(const HubRepository& repository) {
+  const auto slash = repository.id.find('/');
+  const bool may_be_path = slash == std::string::npos || is_folder(repository.id.substr(0, slash));
+  if (const auto path = nearest_path(repository.id); may_be_path && !path.empty())
+    return "did you mean " + path + ", which is here? If not, ";
+  const auto id = nearest_name(repository.id, cached_ids(repository.kind_name()));
+  if (id.empty() || id == repository.id) return "";
+  // An owner that is the same makes no two names alike.
+  const std::string name = id.substr(id.find('/') + 1);
+  if (nearest_name(repository.id.substr(slash + 1), {&name, 1}).empty()) return "";
+  return "did you mean " + id + ", which is in the cache? If not, ";
 }
 
 std::optional<std::vector<std::string>> cached_file_names(const HubRepository& repository) {

@@ -41,6 +41,10 @@ bool is_hub_offline();
 // The folder of the revision's files, which may be only some of them; nothing where there is none.
 std::optional<std::filesystem::path> cached_snapshot(const HubRepository& repository);
 
+// What an id that is nowhere may have meant, to go before another remedy: "did you mean ...? If not, " with a
+// path here or an id of the same kind in the cache; "" where nothing is like it.
+std::string did_you_mean(const HubRepository& repository);
+
 // The names of all files of a cached revision, as the Hub's client has noted them; nothing where it has not.
 std::optional<std::vector<std::string>> cached_file_names(const HubRepository& repository);
 

@@ -30,7 +30,7 @@ WRONG: list[tuple[list[str], int, str, str]] = [
     ([*TRAIN, "--lora_target_modules", "q_proj,,v_proj"], USAGE, "--lora_target_modules: has an empty name", "single commas"),
     ([*TRAIN, *ROWS, "--lora_target_modules", "c_attn"], USAGE, '"c_attn" hits no linear layer', "q_proj, k_proj"),
     ([*TRAIN, *ROWS, "--max_seq_length", "100000"], USAGE, "100000 is above the model's limit of 512", "at most the model's limit"),
-    (["train", "--hf_model_id", "modle", *ROWS, "--offline"], USAGE, '"modle"', "hf download"),
+    (["train", "--hf_model_id", "modle", *ROWS, "--offline"], USAGE, '"modle"', "did you mean model, which is here? If not, download"),
     (["train", "--hf_model_id", "./modle"], USAGE, "neither a folder nor the id", "did you mean ./model?"),
     (["train", "--hf_model_id", "model/config.json"], USAGE, "is a file", "the folder that holds config.json"),
     ([*TRAIN, "--hfdc_dataset_name", "row.jsonl"], USAGE, "row.jsonl: there is no such file", "did you mean rows.jsonl?"),
