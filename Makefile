@@ -1,5 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-.PHONY: setup build test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality test-vllm check format clean
+.PHONY: setup build install wheel test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality test-vllm check format clean
 
 setup:
 	@tools/setup
@@ -7,6 +7,14 @@ setup:
 # A full release build stays under 6 minutes on 2 cores; one touched source under 30 seconds.
 build: setup
 	@tools/build release
+
+# make install PREFIX=/opt/anneal [PYTHON=/path/to/python3 that has the packages] [DESTDIR=...]
+install: build
+	@PREFIX="$(or $(PREFIX),/usr/local)" DESTDIR="$(DESTDIR)" PYTHON="$(PYTHON)" tools/install
+
+# build/wheel/anneal-*.whl, for the torch that it was built with; half a minute.
+wheel: build
+	@.venv/bin/python tools/make_wheel.py
 
 # About 15 minutes after set-up on a quiet machine (tools/test holds the limits).
 test: build

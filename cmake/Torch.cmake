@@ -3,6 +3,13 @@ file(GLOB ANNEAL_TORCH ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/to
 if(NOT EXISTS "${ANNEAL_TORCH}/lib/libtorch_cpu.so")
   message(FATAL_ERROR "no torch in .venv; run tools/setup first")
 endif()
+# As its metadata says, without what names a build, such as +cpu.
+function(version_of_package result package)
+  file(GLOB metadata ${package}-*.dist-info)
+  string(REGEX REPLACE "^.*-([0-9.]+)[^/]*\\.dist-info$" "\\1" version "${metadata}")
+  set(${result} ${version} PARENT_SCOPE)
+endfunction()
+version_of_package(ANNEAL_TORCH_VERSION ${ANNEAL_TORCH})
 function(import_from_torch)
   foreach(name ${ARGN})
     add_library(${name} SHARED IMPORTED GLOBAL)

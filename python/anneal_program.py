@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-BUILT = Path(__file__).resolve().parents[1] / "build" / "release" / "anneal"
+HERE = Path(__file__).resolve().parent
+PLACES = (HERE / "anneal", HERE / "anneal" / "anneal", HERE.parent / "build" / "release" / "anneal")  # installed, in a wheel, built
 
 
 def program_path() -> str:
     """Ends the script where there is none."""
-    program = str(BUILT) if BUILT.exists() else shutil.which("anneal")
+    program = next((str(place) for place in PLACES if place.is_file()), None) or shutil.which("anneal")
     if program is None:
         sys.exit(f"{Path(sys.argv[0]).name}: the program is not built\n  try: make build")
     return program

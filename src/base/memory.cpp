@@ -4,9 +4,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <string>
+
+#include "base/control_group.h"
 
 namespace anneal {
 namespace {
@@ -23,9 +26,7 @@ ProcessMemory process_memory() {
   return {pages.mapped * page, pages.resident * page};
 }
 
-}  // namespace
-
-std::int64_t available_memory_bytes() {
+std::int64_t available_to_all() {
   std::ifstream file("/proc/meminfo");
   std::string key, unit;
   std::int64_t kilobytes = 0;
@@ -34,6 +35,19 @@ std::int64_t available_memory_bytes() {
     if (key == "MemAvailable:") return kilobytes * 1024;
   }
   return std::numeric_limits<std::int64_t>::max();
+}
+
+}  // namespace
+
+std::int64_t available_memory_bytes() {
+  const auto available = available_to_all();
+  return std::min(available, std::max<std::int64_t>(0, group_limits().memory_left_bytes.value_or(available)));
+}
+
+std::int64_t total_memory_bytes() {
+  const auto total = static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                     static_cast<std::int64_t>(::sysconf(_SC_PAGESIZE));
+  return std::min(total, group_limits().memory_bytes.value_or(total));
 }
 
 std::int64_t resident_memory_bytes() { return process_memory().resident; }

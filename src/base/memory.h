@@ -5,7 +5,9 @@
 
 namespace anneal {
 
-std::int64_t available_memory_bytes();             // what can be taken without swapping
+// What can be taken without swapping, and within the limits of this process's control groups.
+std::int64_t available_memory_bytes();
+std::int64_t total_memory_bytes();                 // of the machine, or the limit of a control group
 std::int64_t resident_memory_bytes();              // of this process, now
 std::optional<std::int64_t> address_space_left();  // nothing where it has no limit (RLIMIT_AS)
 

@@ -1,6 +1,7 @@
 #include "base/piped_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,12 +68,38 @@ std::string PipedProcess::read_some() {
   }
 }
 
+bool PipedProcess::has_output_within(std::chrono::milliseconds limit) const {
+  pollfd waiting{output_, POLLIN, 0};
+  return ::poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(limit.count(), 0))) > 0;
+}
+
 int PipedProcess::wait() {
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+std::optional<std::string> output_within(const std::vector<std::string>& arguments,
+                                         std::chrono::milliseconds limit) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + limit;
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  std::string text;
+  try {
+    PipedProcess process(arguments, {}, nowhere);
+    ::close(nowhere);
+    while (process.has_output_within(
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()))) {
+      const auto chunk = process.read_some();
+      if (chunk.empty()) return process.wait() == 0 ? std::optional(text) : std::nullopt;
+      text += chunk;
+    }
+  } catch (const UserError&) {
+    ::close(nowhere);
+  }
+  return std::nullopt;
 }
 
 }  // namespace anneal

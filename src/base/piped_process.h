@@ -2,6 +2,8 @@
 #pragma once
 #include <sys/types.h>
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@ class PipedProcess {
   int take_output();  // the caller closes it
   // The next bytes of its output; empty at the end.
   std::string read_some();
+  bool has_output_within(std::chrono::milliseconds limit) const;  // or has ended
   // Its exit status, 128 + the signal where one ended it. Call once the output has ended.
   int wait();
 
@@ -28,5 +31,10 @@ class PipedProcess {
   pid_t pid_ = -1;
   int output_ = -1;
 };
+
+// The whole output of a program. Nothing where it cannot be started, fails, or has not ended within `limit`:
+// then it is ended.
+std::optional<std::string> output_within(const std::vector<std::string>& arguments,
+                                         std::chrono::milliseconds limit);
 
 }  // namespace anneal

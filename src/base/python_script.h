@@ -3,14 +3,13 @@
 #include <string>
 #include <vector>
 
-namespace anneal {
+#include "base/python_programs.h"
 
-inline constexpr const char* kPythonVariable = "ANNEAL_PYTHON";
+namespace anneal {
 
 enum class PythonChoice {
   kOfUser,     // python3 of PATH: with the packages that the user has put there
-  kOfProgram,  // that of the environment that the program was built in, with the packages of its lock file;
-               // where there is none, python3 of PATH
+  kOfProgram,  // find_python(): that of the program's own environment where there is one
 };
 
 // The words that start the script; the environment's ANNEAL_PYTHON names another Python. Throws

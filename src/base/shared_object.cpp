@@ -2,14 +2,15 @@
 
 #include <dlfcn.h>
 
-#include <filesystem>
-
 #include "base/error.h"
+#include "base/package_libraries.h"
+#include "base/program_folder.h"
 
 namespace anneal {
 
 void* load_entry(const std::string& part, const std::string& name, const char* entry) {
-  const auto path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
+  const auto path = program_folder() / name;
+  load_package_libraries(name);
   void* object = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (object == nullptr)
     fail(ExitCode::kInternal, "cannot load " + part + ": " + ::dlerror(), path.string(),

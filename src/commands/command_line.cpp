@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "base/termination.h"
 #include "commands/completion.h"
+#include "commands/doctor_command.h"
 #include "commands/engine_loader.h"
 #include "commands/plan_command.h"
 #include "commands/prepare_command.h"
@@ -146,6 +147,14 @@ int parse_and_run_in_ranks(const char* command, Arguments arguments) {
       });
 }
 
+int run_doctor(const char* command, Arguments arguments) {
+  return parse_and_run<DoctorRequest>(
+      arguments, [&](CommandOptions<DoctorRequest>& options, const std::set<std::string>& given) {
+        say_findings_without_engine();
+        return run_options_in_engine(command, options, given);
+      });
+}
+
 int run_completion(CompletionOptions& options, const std::set<std::string>&);
 
 template <class Options>
@@ -171,8 +180,9 @@ constexpr Command kCommands[] = {
      parse_and_run_here<PlanOptions, run_plan>, default_options<PlanOptions>},
     {"report", "One page about a run, or several beside each other: curves, data, options, predictions.",
      parse_and_run_here<ReportOptions, run_report>, default_options<ReportOptions>},
-    {"doctor", "The devices that this machine can train on, and whether they compute what they should.",
-     parse_and_run_in_engine<DoctorRequest>, default_options<DoctorRequest>},
+    {"doctor",
+     "What this machine has of all that the program may need, with the remedy where it lacks something.",
+     run_doctor, default_options<DoctorRequest>},
     {"tokenize", "Ids and pieces of each line of standard input.",
      parse_and_run_here<TokenizeOptions, run_tokenize>, default_options<TokenizeOptions>},
     {"completion", "A script that completes command lines of this program in bash, zsh or fish.",

@@ -2,6 +2,10 @@
 
 #include <dlfcn.h>
 
+#include "base/error.h"
+#include "base/package_libraries.h"
+#include "base/program_folder.h"
+
 namespace anneal {
 namespace {
 
@@ -46,12 +50,16 @@ std::string why_no_gpu() {
   return devices > 0 ? "" : "the NVIDIA driver has no device";
 }
 
-std::filesystem::path cuda_object_path() {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "libanneal_cuda.so";
-}
+std::filesystem::path cuda_object_path() { return program_folder() / "libanneal_cuda.so"; }
 
 CudaObject load_cuda_object(const std::filesystem::path& path) {
   CudaObject object;
+  try {
+    load_package_libraries(path.filename().string());
+  } catch (const UserError& error) {
+    object.reason = error.what();
+    return object;
+  }
   void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (module == nullptr) {
     object.reason = std::string("the CUDA object does not load: ") + ::dlerror();

@@ -1,4 +1,4 @@
-// anneal doctor: the devices of this machine.
+// anneal doctor: what needs torch or the network to be found, and the self-test.
 #pragma once
 #include "engine/doctor_request.h"
 

@@ -98,8 +98,7 @@ std::string last_line(std::string text) {
 [[noreturn]] void fail_client(const HubRepository& repository, const std::string& text) {
   const std::string what = std::string(repository.kind_name()) + " " + repository.id;
   const std::string log_in = "log in with `hf auth login` or set HF_TOKEN";
-  const char* endpoint = std::getenv("HF_ENDPOINT");
-  const std::string where = endpoint == nullptr || *endpoint == '\0' ? "https://huggingface.co" : endpoint;
+  const auto where = hub_endpoint();
   if (has_any(text, {"Access denied", "GatedRepo", "gated repo"}))
     fail(ExitCode::kUsage, "the " + what + " is gated: its owner grants access", where,
          "ask for access on its page, then " + log_in);
@@ -111,7 +110,7 @@ std::string last_line(std::string text) {
          "give the same command again: the repository may just have changed");
   if (has_any(text, {"' not found", "RepositoryNotFound"}))
     fail(ExitCode::kUsage, "there is no " + what + ", or it is private", where,
-         "check the id, or " + log_in + "; a folder is named by its path");
+         did_you_mean(repository) + "check the id, or " + log_in + "; a folder is named by its path");
   if (has_any(text, {"401", "Invalid user token", "Unauthorized"}))
     fail(ExitCode::kUsage, "the hub refuses the token", where, log_in);
   if (has_any(text, {"No space left on device"}))

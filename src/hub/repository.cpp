@@ -5,7 +5,9 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/folder_entries.h"
 #include "base/json.h"
+#include "base/nearest.h"
 
 namespace anneal {
 namespace {
@@ -18,6 +20,12 @@ constexpr std::size_t kMaximumId = 96;
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr || *value == '\0' ? std::nullopt : std::optional<std::string>(value);
+}
+
+fs::path hub_home() {
+  if (const auto home = environment("HF_HOME")) return *home;
+  if (const auto cache = environment("XDG_CACHE_HOME")) return fs::path(*cache) / "huggingface";
+  return fs::path(environment("HOME").value_or("/")) / ".cache/huggingface";
 }
 
 fs::path cache_of(const HubRepository& repository) {
@@ -39,6 +47,19 @@ std::string commit_of(const HubRepository& repository) {
   auto commit = read_file(reference, ExitCode::kUsage);
   commit.erase(commit.find_last_not_of(" \r\n") + 1);
   return is_commit(commit) ? commit : "";
+}
+
+std::vector<std::string> cached_ids(const std::string& kind) {
+  const auto prefix = kind + "s--";
+  std::vector<std::string> ids;
+  for (const auto& entry : entries_of(hub_cache())) {
+    auto id = entry.filename().string();
+    if (!id.starts_with(prefix)) continue;
+    id.erase(0, prefix.size());
+    if (const auto dashes = id.find("--"); dashes != id.npos) id.replace(dashes, 2, "/");
+    ids.push_back(id);
+  }
+  return ids;
 }
 
 }  // namespace
@@ -69,9 +90,16 @@ void check_revision(const std::string& revision, const std::string& flag, std::v
 fs::path hub_cache() {
   if (const auto cache = environment("HF_HUB_CACHE")) return *cache;
   if (const auto cache = environment("HUGGINGFACE_HUB_CACHE")) return *cache;
-  if (const auto home = environment("HF_HOME")) return fs::path(*home) / "hub";
-  if (const auto cache = environment("XDG_CACHE_HOME")) return fs::path(*cache) / "huggingface/hub";
-  return fs::path(environment("HOME").value_or("/")) / ".cache/huggingface/hub";
+  return hub_home() / "hub";
+}
+
+std::string hub_endpoint() { return environment("HF_ENDPOINT").value_or("https://huggingface.co"); }
+
+bool has_hub_token() {
+  if (environment("HF_TOKEN") || environment("HUGGING_FACE_HUB_TOKEN")) return true;
+  const auto kept = environment("HF_TOKEN_PATH");
+  std::error_code error;
+  return fs::is_regular_file(kept ? fs::path(*kept) : hub_home() / "token", error);
 }
 
 bool is_hub_offline() {
@@ -86,6 +114,19 @@ std::optional<fs::path> cached_snapshot(const HubRepository& repository) {
   if (commit.empty()) return std::nullopt;
   const auto folder = cache_of(repository) / "snapshots" / commit;
   return is_folder(folder) ? std::optional(folder) : std::nullopt;
+}
+
+std::string did_you_mean(const HubRepository& repository) {
+  const auto slash = repository.id.find('/');
+  const bool may_be_path = slash == std::string::npos || is_folder(repository.id.substr(0, slash));
+  if (const auto path = nearest_path(repository.id); may_be_path && !path.empty())
+    return "did you mean " + path + ", which is here? If not, ";
+  const auto id = nearest_name(repository.id, cached_ids(repository.kind_name()));
+  if (id.empty() || id == repository.id) return "";
+  // An owner that is the same makes no two names alike.
+  const std::string name = id.substr(id.find('/') + 1);
+  if (nearest_name(repository.id.substr(slash + 1), {&name, 1}).empty()) return "";
+  return "did you mean " + id + ", which is in the cache? If not, ";
 }
 
 std::optional<std::vector<std::string>> cached_file_names(const HubRepository& repository) {

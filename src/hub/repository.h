@@ -29,11 +29,21 @@ void check_revision(const std::string& revision, const std::string& flag, std::v
 // $HF_HUB_CACHE, $HF_HOME/hub, or below $XDG_CACHE_HOME or ~/.cache, as huggingface_hub has it.
 std::filesystem::path hub_cache();
 
+// $HF_ENDPOINT, or the public Hub.
+std::string hub_endpoint();
+
+// Whether the client will send a token: $HF_TOKEN, or what `hf auth login` has kept.
+bool has_hub_token();
+
 // Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE turns the network off.
 bool is_hub_offline();
 
 // The folder of the revision's files, which may be only some of them; nothing where there is none.
 std::optional<std::filesystem::path> cached_snapshot(const HubRepository& repository);
+
+// What an id that is nowhere may have meant, to go before another remedy: "did you mean ...? If not, " with a
+// path here or an id of the same kind in the cache; "" where nothing is like it.
+std::string did_you_mean(const HubRepository& repository);
 
 // The names of all files of a cached revision, as the Hub's client has noted them; nothing where it has not.
 std::optional<std::vector<std::string>> cached_file_names(const HubRepository& repository);

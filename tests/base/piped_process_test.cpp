@@ -51,6 +51,15 @@ TEST(PipedProcess, WhatIsNoProgramIsRefused) {
   EXPECT_THROW(PipedProcess({"/nowhere/program"}, {}), UserError);
 }
 
+TEST(PipedProcess, OutputIsWaitedForOnlySoLong) {
+  using std::chrono::milliseconds;
+  EXPECT_EQ(output_within({"/bin/sh", "-c", "echo one; echo err >&2; echo two"}, milliseconds(60'000)),
+            "one\ntwo\n");
+  EXPECT_EQ(output_within({"/bin/sh", "-c", "echo one; exit 1"}, milliseconds(60'000)), std::nullopt);
+  EXPECT_EQ(output_within({"/nowhere/program"}, milliseconds(60'000)), std::nullopt);
+  EXPECT_EQ(output_within({"/bin/sh", "-c", "echo one; exec sleep 1000"}, milliseconds(50)), std::nullopt);
+}
+
 TEST(SharedObject, AMissingPartIsNamed) {
   try {
     load_entry("the part", "libanneal_nowhere.so", "entry");

@@ -229,6 +229,15 @@ def test_a_revision_of_a_model(machine: Machine, model: Path):
     assert_refused(done, 4, "lacks config.json, tokenizer.json or its weights", "pickled")
 
 
+def test_a_misspelt_id_gets_a_suggestion(machine: Machine, model: Path):
+    """Of what is in the cache, with the network and without."""
+    machine.hub.repositories["org/model"] = {file.name: file.read_bytes() for file in model.iterdir() if file.is_file()}
+    machine.run("plan", "--hf_model_id", "org/model", "--device", "cpu")
+    for flags in ((), ("--offline",)):
+        done = machine.run("plan", "--hf_model_id", "org/modle", "--device", "cpu", *flags, code=2)
+        assert_refused(done, 2, '"org/modle"' if flags else "model org/modle", "did you mean org/model, which is in the cache?")
+
+
 REFUSALS = [
     ("gated", {}, 2, "is gated", "hf auth login"),
     ("gated", {"HF_TOKEN": "hf_wrong"}, 2, "is gated", "hf auth login"),

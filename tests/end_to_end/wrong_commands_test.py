@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.program import BUILD, assert_refused, write_rows
+from support.troubleshooting import is_listed
 
 TEMPLATES = ["--hfdc_input_template", "{question}", "--hfdc_output_template", "{answer}"]
 TRAIN = ["train", "--hf_model_id", "model"]
@@ -29,7 +30,7 @@ WRONG: list[tuple[list[str], int, str, str]] = [
     ([*TRAIN, "--lora_target_modules", "q_proj,,v_proj"], USAGE, "--lora_target_modules: has an empty name", "single commas"),
     ([*TRAIN, *ROWS, "--lora_target_modules", "c_attn"], USAGE, '"c_attn" hits no linear layer', "q_proj, k_proj"),
     ([*TRAIN, *ROWS, "--max_seq_length", "100000"], USAGE, "100000 is above the model's limit of 512", "at most the model's limit"),
-    (["train", "--hf_model_id", "modle", *ROWS, "--offline"], USAGE, '"modle"', "hf download"),
+    (["train", "--hf_model_id", "modle", *ROWS, "--offline"], USAGE, '"modle"', "did you mean model, which is here? If not, download"),
     (["train", "--hf_model_id", "./modle"], USAGE, "neither a folder nor the id", "did you mean ./model?"),
     (["train", "--hf_model_id", "model/config.json"], USAGE, "is a file", "the folder that holds config.json"),
     ([*TRAIN, "--hfdc_dataset_name", "row.jsonl"], USAGE, "row.jsonl: there is no such file", "did you mean rows.jsonl?"),
@@ -69,6 +70,7 @@ def test_the_answer_helps(place: Path, wrong: tuple[list[str], int, str, str]):
     assert message.count("try:") == 1 and len(message.splitlines()) <= 3, message
     told = message.split("try:")
     assert problem in told[0] and remedy in told[1], message
+    assert is_listed(told[0]), f"docs/troubleshooting.md does not have: {message}"
 
 
 def test_nothing_is_left_behind(place: Path):

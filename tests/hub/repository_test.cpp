@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "tests/support/scratch_folder.h"
+
 namespace anneal {
 namespace {
 
@@ -42,6 +44,25 @@ TEST(HubRepository, ARevisionStaysInsideTheCache) {
     check_revision(revision, "--r", problems);
     EXPECT_EQ(problems.size(), 1u) << revision;
   }
+}
+
+// Oracle: what a reader would have meant.
+TEST(HubRepository, AMisspeltIdIsMended) {
+  const ScratchFolder cache;
+  for (const char* name :
+       {"models--Qwen--Qwen3-0.6B", "models--gpt2", "datasets--org--rows", "models--org--model"})
+    std::filesystem::create_directories(cache / name);
+  ::setenv("HF_HUB_CACHE", cache.path().c_str(), 1);
+  const auto meant = [](RepositoryKind kind, const char* id) { return did_you_mean({kind, id}); };
+  EXPECT_EQ(meant(RepositoryKind::kModel, "Qwen/Qwen3-06B"),
+            "did you mean Qwen/Qwen3-0.6B, which is in the cache? If not, ");
+  EXPECT_EQ(meant(RepositoryKind::kModel, "Quen/Qwen3-0.6B"),
+            "did you mean Qwen/Qwen3-0.6B, which is in the cache? If not, ");
+  EXPECT_EQ(meant(RepositoryKind::kModel, "gtp2"), "did you mean gpt2, which is in the cache? If not, ");
+  EXPECT_EQ(meant(RepositoryKind::kDataset, "org/row"),
+            "did you mean org/rows, which is in the cache? If not, ");
+  for (const char* id : {"org/model", "org/gated", "org/rows", "meta-llama/Llama-3-8B"})
+    EXPECT_EQ(meant(RepositoryKind::kModel, id), "") << id;
 }
 
 }  // namespace

@@ -1,0 +1,15 @@
+# At the end of `make install`: the commands, and what completes their lines in shells.
+set(destination "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}")
+file(MAKE_DIRECTORY "${destination}/bin")
+foreach(name anneal anneal-ray)
+  file(CREATE_LINK ../lib/anneal/${name} "${destination}/bin/${name}" SYMBOLIC)
+endforeach()
+foreach(pair bash:bash-completion/completions/anneal zsh:zsh/site-functions/_anneal fish:fish/vendor_completions.d/anneal.fish)
+  string(REPLACE ":" ";" pair ${pair})
+  list(GET pair 0 shell)
+  list(GET pair 1 path)
+  cmake_path(GET path PARENT_PATH folder)
+  file(MAKE_DIRECTORY "${destination}/share/${folder}")
+  execute_process(COMMAND ${built_program} completion ${shell} OUTPUT_FILE "${destination}/share/${path}"
+                  COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
