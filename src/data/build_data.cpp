@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <ctime>
 #include <span>
+#include <utility>
 
+#include "base/background_tasks.h"
 #include "base/file.h"
+#include "base/sha256.h"
 #include "data/library_rows.h"
 #include "data/row_renderer.h"
 #include "data/split.h"
@@ -86,6 +89,8 @@ void render_dataset(const BuildInput& input, std::size_t index, RowFormat format
   manifest.null_fields += renderer->null_fields();
 }
 
+constexpr std::size_t kPieceBytes = 1 << 20;
+
 // What stands in which file.
 struct Parts {
   std::span<const std::int64_t> test, validation, training;
@@ -102,13 +107,30 @@ std::vector<DatasetRows> count_rows(const BuildInput& input, std::span<const std
   return counts;
 }
 
+// One thread gathers the records, another hashes and writes.
 DataFile write_part(const fs::path& path, const Spool& spool, std::span<const std::int64_t> order) {
-  {
-    AtomicFile file(path);
-    for (const auto index : order) file.append(spool.record(index));
-    file.commit();
+  DataFile written{.rows = static_cast<std::int64_t>(order.size())};
+  AtomicFile file(path);
+  Sha256 hash;
+  BackgroundTasks writer;
+  const auto write = [&](std::string piece) {
+    written.bytes += piece.size();
+    writer.run([&, piece = std::move(piece)] {
+      file.append(piece);
+      hash.update(piece);
+    });
+  };
+  std::string piece;
+  for (const auto index : order) {
+    if (piece.capacity() == 0) piece.reserve(2 * kPieceBytes);
+    spool.append_record_to(piece, index);
+    if (piece.size() >= kPieceBytes) write(std::exchange(piece, {}));
   }
-  return measure(path, static_cast<std::int64_t>(order.size()));
+  write(std::move(piece));
+  writer.finish();
+  file.commit();
+  written.sha256 = hash.hex();
+  return written;
 }
 
 }  // namespace
@@ -147,7 +169,6 @@ void build_data(const BuildInput& input, const fs::path& target, Manifest& manif
   manifest.training = write_part(target / kTrainingFile, spool, parts.training);
   manifest.skipped_rows = bad_rows.skipped();
   manifest.created = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-  write_manifest(target, manifest);
 }
 
 }  // namespace anneal
