@@ -22,7 +22,7 @@ class BackgroundTasks {
   void finish();
 
  private:
-  static constexpr std::size_t kMaximumWaiting = 4;
+  static constexpr std::size_t kMaximumWaiting = 2;
 
   void work();
   bool is_idle() const { return failure_ || (waiting_.empty() && !is_running_); }

@@ -1,10 +1,11 @@
-// Records written once and then read in any order, through a temporary file instead of memory.
+// Lines written once and then read in any order, through a temporary file instead of memory. In the file they are
+// in the order of hashed_order(), some MB at a time: who reads all in that order reads each such run from its start
+// to its end, and so in long pieces.
 #pragma once
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/background_tasks.h"
@@ -14,40 +15,42 @@ namespace anneal {
 
 class Spool {
  public:
-  explicit Spool(const std::filesystem::path& folder) : file_(folder) {}
+  // `base`: of order_key().
+  Spool(const std::filesystem::path& folder, std::uint64_t base) : file_(folder), base_(base) {}
 
-  void append(std::string_view record) {
-    pending_ += record;
-    starts_.push_back(starts_.back() + record.size());
-    if (pending_.size() >= kPieceBytes) write_pending();
-  }
-  std::int64_t records() const { return static_cast<std::int64_t>(starts_.size()) - 1; }
+  // `line` has its line end, and no other.
+  void append(std::string_view line);
+  std::int64_t lines() const { return count_; }
 
-  // Between the last append() and the first read.
-  void finish() {
-    write_pending();
-    writer_.finish();
-    file_.finish();
-  }
-  void append_record_to(std::string& text, std::int64_t index) const {
-    const auto before = text.size();
-    const auto bytes = starts_[index + 1] - starts_[index];
-    text.resize(before + bytes);
-    file_.read(starts_[index], bytes, text.data() + before);
-  }
+  void finish();  // between the last append() and the first read
+  void append_line_to(std::string& text, std::int64_t index);
 
  private:
-  static constexpr std::size_t kPieceBytes = 1 << 20;
+  // Lines on their way to the file.
+  struct Batch {
+    std::string text;
+    std::vector<std::size_t> starts;
+  };
+  struct Run {
+    std::uint64_t begin;  // in the file
+    std::uint64_t read;   // where in the file `bytes` begin
+    std::string bytes;
+  };
 
-  void write_pending() {
-    writer_.run([this, piece = std::exchange(pending_, {})] { file_.append(piece); });
-    pending_.reserve(kPieceBytes + kPieceBytes / 8);
-  }
+  void write(const Batch& batch);
+  void hand_over_batch();
+  Run& run_at(std::uint64_t place);
+  void read_on(Run& run, std::uint64_t place);
 
   NamelessFile file_;
-  std::string pending_;
-  std::vector<std::uint64_t> starts_ = {0};  // of each record, and the end of the last
-  BackgroundTasks writer_;                   // the last member: it uses the file
+  std::uint64_t base_;
+  std::uint64_t file_bytes_ = 0;
+  std::vector<std::uint64_t> places_;  // of each line in the file
+  std::vector<Run> runs_;
+  std::size_t piece_bytes_ = 0;
+  std::int64_t count_ = 0;
+  Batch batch_;
+  BackgroundTasks writer_;  // the last member: it uses the others
 };
 
 }  // namespace anneal
