@@ -32,10 +32,10 @@ Value require(arrow::Result<Value> result, const std::string& name) {
   return std::move(result).ValueUnsafe();
 }
 
+// Not mapped: its pages would stay, and count as memory of this process.
 std::shared_ptr<arrow::io::RandomAccessFile> open_file(const ArrowInput& input) {
   std::shared_ptr<arrow::io::RandomAccessFile> file =
-      require(arrow::io::MemoryMappedFile::Open(input.file.path.string(), arrow::io::FileMode::READ),
-              input.file.path.string());
+      require(arrow::io::ReadableFile::Open(input.file.path.string()), input.file.path.string());
   if (require(file->GetSize(), input.file.path.string()) == 0)
     fail_damaged(input.file.path.string(), "the file is empty");
   return file;

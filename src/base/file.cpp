@@ -1,16 +1,16 @@
 #include "base/file.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
 #include <system_error>
 #include <utility>
+
+#include "base/sha256.h"
 
 namespace anneal {
 namespace {
@@ -190,47 +190,22 @@ void forget_cached_pages(const std::filesystem::path& path) {
   ::close(descriptor);
 }
 
-namespace {
-
-std::string hex_of(const unsigned char* digest, unsigned int digest_bytes) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string hex;
-  for (unsigned int index = 0; index < digest_bytes; ++index) {
-    hex += kHex[digest[index] >> 4];
-    hex += kHex[digest[index] & 15];
-  }
-  return hex;
-}
-
-}  // namespace
-
-std::string sha256_hex(std::string_view bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int digest_bytes = 0;
-  EVP_Digest(bytes.data(), bytes.size(), digest, &digest_bytes, EVP_sha256(), nullptr);
-  return hex_of(digest, digest_bytes);
-}
-
 // Read and not mapped: pages of a mapping would count as memory of this process.
 std::string sha256_hex_of_file(const std::filesystem::path& path, ExitCode code) {
   const int descriptor = open_for_reading(path, code);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
-  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
+  Sha256 hash;
   std::string chunk(kWriteBufferBytes, '\0');
   ssize_t count = 0;
   while ((count = ::read(descriptor, chunk.data(), chunk.size())) != 0) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) break;
-    EVP_DigestUpdate(context.get(), chunk.data(), count);
+    hash.update({chunk.data(), static_cast<std::size_t>(count)});
   }
   const int error = errno;
   ::close(descriptor);
   errno = error;
   if (count < 0) io_error("read the file", path, code);
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int digest_bytes = 0;
-  EVP_DigestFinal_ex(context.get(), digest, &digest_bytes);
-  return hex_of(digest, digest_bytes);
+  return hash.hex();
 }
 
 }  // namespace anneal

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/sha256.h"
 
 namespace anneal {
 
@@ -89,7 +90,6 @@ void sync_folder(const std::filesystem::path& folder);
 void forget_cached_pages(const std::filesystem::path& path);
 
 // 64 lower-case hex digits.
-std::string sha256_hex(std::string_view bytes);
 std::string sha256_hex_of_file(const std::filesystem::path& path, ExitCode code);
 
 }  // namespace anneal

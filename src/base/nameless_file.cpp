@@ -35,19 +35,37 @@ void NamelessFile::fail_io(const char* action) const {
 }
 
 void NamelessFile::append(std::string_view bytes) {
-  buffer_ += bytes;
   size_ += bytes.size();
-  if (buffer_.size() >= kBufferBytes) flush();
+  if (buffer_.size() + bytes.size() > kBufferBytes) flush();
+  if (bytes.size() < kBufferBytes)
+    buffer_ += bytes;
+  else
+    write_all(bytes);
 }
 
 void NamelessFile::flush() {
-  std::string_view rest = buffer_;
-  while (!rest.empty()) {
-    const auto count = ::write(descriptor_, rest.data(), rest.size());
-    if (count < 0 && errno != EINTR) fail_io("write a temporary file");
-    if (count > 0) rest.remove_prefix(count);
-  }
+  write_all(buffer_);
   buffer_.clear();
+}
+
+void NamelessFile::write_all(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto count = ::write(descriptor_, bytes.data(), bytes.size());
+    if (count < 0 && errno != EINTR) fail_io("write a temporary file");
+    if (count > 0) bytes.remove_prefix(count);
+  }
+}
+
+void NamelessFile::read(std::size_t offset, std::size_t size, char* to) const {
+  while (size > 0) {
+    const auto count = ::pread(descriptor_, to, size, static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count == 0) errno = EIO;  // it is as long as what was appended
+    if (count <= 0) fail_io("read a temporary file");
+    to += count;
+    offset += count;
+    size -= count;
+  }
 }
 
 std::string_view NamelessFile::map() {

@@ -15,11 +15,15 @@ class NamelessFile {
   NamelessFile& operator=(const NamelessFile&) = delete;
 
   void append(std::string_view bytes);
+  // Of what was appended, by any thread, once nothing is appended any more.
+  void finish() { flush(); }
+  void read(std::size_t offset, std::size_t size, char* to) const;
   // All that was appended, as long as this lives. Call once, last.
   std::string_view map();
 
  private:
   void flush();
+  void write_all(std::string_view bytes);
   [[noreturn]] void fail_io(const char* action) const;
 
   std::filesystem::path folder_;

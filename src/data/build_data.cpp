@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <ctime>
+#include <memory>
 #include <span>
 
+#include "base/background_tasks.h"
 #include "base/file.h"
+#include "base/sha256.h"
 #include "data/library_rows.h"
 #include "data/row_renderer.h"
 #include "data/split.h"
@@ -38,7 +41,7 @@ std::int64_t render_rows(RowSource& rows, const std::string& place, RowRenderer&
     }
     ++count;
     try {
-      if (renderer.render(cells, place + ", row " + std::to_string(count - 1), line)) spool.append(line);
+      if (renderer.render(cells, {place, count - 1}, line)) spool.append(line);
     } catch (const BadRow& row) {
       bad_rows.spend(row);
     }
@@ -72,7 +75,7 @@ void render_dataset(const BuildInput& input, std::size_t index, RowFormat format
   const auto& source = input.sources[index];
   const auto& name = input.datasets[index].name;
   const auto renderer = make_row_renderer(input.options, std::move(format));
-  const auto before = spool.records();
+  const auto before = spool.lines();
   std::int64_t rows = 0;
   if (source.by_library)
     rows = render_rows(*open_library_rows(*source.by_library, renderer->columns()), name, *renderer, bad_rows,
@@ -81,10 +84,12 @@ void render_dataset(const BuildInput& input, std::size_t index, RowFormat format
     for (const auto& file : source.files)
       rows += render_rows(*open_rows(file, renderer->columns(), scratch), file.path.string(), *renderer,
                           bad_rows, spool);
-  check_usable(input.options, name, *renderer, rows, spool.records() - before);
+  check_usable(input.options, name, *renderer, rows, spool.lines() - before);
   for (const auto& [reason, count] : renderer->dropped()) manifest.dropped[reason] += count;
   manifest.null_fields += renderer->null_fields();
 }
+
+constexpr std::size_t kPieceBytes = 1 << 20;
 
 // What stands in which file.
 struct Parts {
@@ -102,13 +107,24 @@ std::vector<DatasetRows> count_rows(const BuildInput& input, std::span<const std
   return counts;
 }
 
-DataFile write_part(const fs::path& path, const Spool& spool, std::span<const std::int64_t> order) {
-  {
-    AtomicFile file(path);
-    for (const auto index : order) file.append(spool.record(index));
-    file.commit();
+// One thread gathers the lines and writes, another hashes.
+DataFile write_part(const fs::path& path, Spool& spool, std::span<const std::int64_t> order) {
+  DataFile written{.rows = static_cast<std::int64_t>(order.size())};
+  AtomicFile file(path);
+  Sha256 hash;
+  BackgroundTasks hasher;
+  for (std::size_t next = 0; next < order.size();) {
+    const auto piece = std::make_shared<std::string>();
+    piece->reserve(kPieceBytes + kPieceBytes / 8);
+    while (next < order.size() && piece->size() < kPieceBytes) spool.append_line_to(*piece, order[next++]);
+    hasher.run([piece, &hash] { hash.update(*piece); });
+    file.append(*piece);
+    written.bytes += piece->size();
   }
-  return measure(path, static_cast<std::int64_t>(order.size()));
+  hasher.finish();
+  file.commit();
+  written.sha256 = hash.hex();
+  return written;
 }
 
 }  // namespace
@@ -121,18 +137,18 @@ void build_data(const BuildInput& input, const fs::path& target, Manifest& manif
   for (const auto& warning : format.warnings) log("warning: " + warning);
 
   BadRowBudget bad_rows(options.skip_bad_rows);
-  Spool spool(target);
+  Spool spool(target, input.split_seed);
   std::vector<std::int64_t> ends;  // records of this dataset and those before it
   for (std::size_t index = 0; index < input.sources.size(); ++index) {
     render_dataset(input, index, format, target, bad_rows, spool, manifest);
-    ends.push_back(spool.records());
+    ends.push_back(spool.lines());
   }
   spool.finish();
   for (const auto& row : bad_rows.first_skipped()) log("warning: skipped " + row);
 
   const auto counts =
-      split_counts(spool.records(), options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
-  const auto order = split_order(spool.records(), input.split_seed);
+      split_counts(spool.lines(), options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
+  const auto order = hashed_order(spool.lines(), input.split_seed);
   const std::span all(order);
   Parts parts{all.first(counts.test), all.subspan(counts.test, counts.validation), all.last(counts.training)};
   std::vector<std::int64_t> mixed;
@@ -147,7 +163,6 @@ void build_data(const BuildInput& input, const fs::path& target, Manifest& manif
   manifest.training = write_part(target / kTrainingFile, spool, parts.training);
   manifest.skipped_rows = bad_rows.skipped();
   manifest.created = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-  write_manifest(target, manifest);
 }
 
 }  // namespace anneal

@@ -67,6 +67,7 @@ class CsvRows : public RowSource {
     if (position_ >= text_.size()) return false;
     record_line_ = line_;
     record_start_ = position_;
+    file_.pass(position_);
     fields_.clear();
     while (read_field()) {
     }

@@ -109,6 +109,7 @@ class JsonLineRows : public RowSource {
     do {
       if (!lines_.next(line)) return false;
     } while (line.text.find_first_not_of(kSpaces) == line.text.npos);
+    file_->pass(line.offset);
     row_.parse(line, cells);
     return true;
   }
@@ -135,6 +136,7 @@ class JsonArrayRows : public RowSource {
     Line element{.number = line_, .offset = position_};
     const auto stop = element_end();
     element.text = text_.substr(position_, stop - position_);
+    file_->pass(position_);
     element.readable_after = text_.size() - stop;
     advance_to(stop);
     ++rows_;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <random>
 
@@ -134,7 +135,38 @@ std::optional<PreparedData> use_data_dir(const fs::path& folder, const DatasetOp
   return reuse(folder, *manifest, options);
 }
 
-FolderState inspect(const fs::path& folder, const std::string& spec_sha256) {
+std::vector<SourceFile> hash_sources(const std::vector<SourceFiles>& sources) {
+  std::vector<SourceFile> hashed;
+  for (const auto& source : sources)
+    for (const auto& row : source.files) {
+      const auto file = measure(row.path, 0);
+      const bool is_odd = row.kind == FileKind::kCsv && row.delimiter != row_file(row.path).delimiter;
+      hashed.push_back(
+          {row.path.string(), file.bytes, file.sha256, is_odd ? std::string(1, row.delimiter) : ""});
+    }
+  return hashed;
+}
+
+// The manifest of what is to be built. The source is hashed on another thread, while rows may already be read.
+class WantedData {
+ public:
+  WantedData(Json recipe, const std::vector<SourceFiles>& sources)
+      : hashing_(std::async(std::launch::async, [&sources] { return hash_sources(sources); })) {
+    manifest_.recipe = std::move(recipe);
+  }
+
+  const Manifest& manifest() {
+    if (hashing_.valid()) manifest_.source = hashing_.get();
+    return manifest_;
+  }
+  const Json& recipe() const { return manifest_.recipe; }
+
+ private:
+  Manifest manifest_;
+  std::future<std::vector<SourceFile>> hashing_;
+};
+
+FolderState inspect(const fs::path& folder, WantedData& wanted) {
   std::error_code error;
   const auto status = fs::status(folder, error);
   if (status.type() == fs::file_type::not_found) return FolderState::kAbsent;
@@ -142,7 +174,7 @@ FolderState inspect(const fs::path& folder, const std::string& spec_sha256) {
   if (!fs::is_directory(status)) return FolderState::kOther;
   if (fs::is_empty(folder, error)) return FolderState::kAbsent;
   const auto manifest = read_manifest(folder);
-  if (!manifest || manifest->spec_sha256() != spec_sha256) return FolderState::kOther;
+  if (!manifest || manifest->spec_sha256() != wanted.manifest().spec_sha256()) return FolderState::kOther;
   return damaged_file(folder, *manifest).empty() ? FolderState::kReady : FolderState::kDamaged;
 }
 
@@ -174,14 +206,18 @@ void install(const fs::path& built, const fs::path& folder) {
   if (replaces) fs::remove_all(aside, error);
 }
 
-PreparedData build(const BuildInput& input, const fs::path& folder, Manifest manifest, const Log& log) {
+PreparedData build(const BuildInput& input, const fs::path& folder, WantedData& wanted, const Log& log) {
   remove_leftovers(folder);
   const auto target = temporary_sibling(folder);
   std::error_code error;
   fs::create_directory(target, error);
   if (error) fail_folder("cannot create the folder", target, error);
+  Manifest manifest;
+  manifest.recipe = wanted.recipe();
   try {
     build_data(input, target, manifest, log);
+    manifest.source = wanted.manifest().source;
+    write_manifest(target, manifest);
     install(target, folder);
   } catch (...) {
     fs::remove_all(target, error);
@@ -190,46 +226,36 @@ PreparedData build(const BuildInput& input, const fs::path& folder, Manifest man
   return describe_folder(folder, manifest);
 }
 
-void hash_sources(const SourceFiles& found, std::vector<SourceFile>& sources) {
-  for (const auto& source : found.files) {
-    const auto file = measure(source.path, 0);
-    const bool is_odd = source.kind == FileKind::kCsv && source.delimiter != row_file(source.path).delimiter;
-    sources.push_back(
-        {source.path.string(), file.bytes, file.sha256, is_odd ? std::string(1, source.delimiter) : ""});
-  }
-}
-
 // Nothing where the folder holds something else.
 std::optional<PreparedData> reuse_or_build(const BuildInput& input, const fs::path& folder,
-                                           const Manifest& manifest, const Log& log) {
+                                           WantedData& wanted, const Log& log) {
   const auto& options = input.options;
-  const auto spec = manifest.spec_sha256();
   const auto ready = [&](FolderState state) { return state == FolderState::kReady && !options.force_data; };
   const auto replaceable = [&] { return options.force_data && read_manifest(folder).has_value(); };
   // Readiness needs no lock: a folder appears complete or not at all.
-  const auto first_look = inspect(folder, spec);
+  const auto first_look = inspect(folder, wanted);
   if (ready(first_look)) return reuse(folder, *read_manifest(folder), options);
   if (first_look == FolderState::kOther && !replaceable()) return std::nullopt;
   std::error_code error;
   if (!folder.parent_path().empty()) fs::create_directories(folder.parent_path(), error);
   if (error) fail_folder("cannot create the folder", folder.parent_path(), error);
   const FolderLock lock(folder, log);
-  const auto state = inspect(folder, spec);
+  const auto state = inspect(folder, wanted);
   if (ready(state)) return reuse(folder, *read_manifest(folder), options);
   if (state == FolderState::kOther && !replaceable()) return std::nullopt;
   if (state == FolderState::kDamaged) log("warning: " + folder.string() + " is damaged and is built again");
-  return build(input, folder, manifest, log);
+  return build(input, folder, wanted, log);
 }
 
 // Data that lies where the Python program of old would have put it.
-std::optional<PreparedData> reuse_other_spelling(const DatasetOptions& options, const Manifest& manifest,
+std::optional<PreparedData> reuse_other_spelling(const DatasetOptions& options, WantedData& wanted,
                                                  const Log& log) {
   if (!options.data_dir.empty() || options.force_data) return std::nullopt;
   const auto ratios = std::pair(options.hfdc_train_split_ratio, options.hfdc_val_test_split_ratio);
   const auto folder = default_data_folder(name_of(checked_datasets(options)), options.hfdc_dataset_config,
                                           ratios.first, ratios.second)
                           .replace_filename(whole_percent_folder_name(ratios.first, ratios.second));
-  if (inspect(folder, manifest.spec_sha256()) != FolderState::kReady) return std::nullopt;
+  if (inspect(folder, wanted) != FolderState::kReady) return std::nullopt;
   log("note: taking the data in " + folder.string());
   return reuse(folder, *read_manifest(folder), options);
 }
@@ -257,21 +283,19 @@ PreparedData prepare_data(const DatasetOptions& options, std::uint64_t seed, con
   if (!options.data_dir.empty())
     if (auto data = use_data_dir(folder, options, seed, log)) return *data;
   BuildInput input{options, options.split_seed_or(seed), checked_datasets(options), {}};
-  Manifest manifest;
-  manifest.recipe = recipe_of(options, seed);
   for (const auto& dataset : input.datasets) {
     auto found = find_source_files({dataset.name, options.hfdc_dataset_config, options.hfdc_split,
                                     options.hfdc_revision, options.offline},
                                    log);
     for (const auto& notice : found.notices) log("note: " + notice);
-    hash_sources(found, manifest.source);
     input.sources.push_back(std::move(found));
   }
-  if (auto data = reuse_other_spelling(options, manifest, log)) return *data;
-  if (auto data = reuse_or_build(input, folder, manifest, log)) return *data;
-  const fs::path other = folder.string() + "+" + manifest.spec_sha256().substr(0, 8);
+  WantedData wanted(recipe_of(options, seed), input.sources);
+  if (auto data = reuse_other_spelling(options, wanted, log)) return *data;
+  if (auto data = reuse_or_build(input, folder, wanted, log)) return *data;
+  const fs::path other = folder.string() + "+" + wanted.manifest().spec_sha256().substr(0, 8);
   log("note: " + folder.string() + " holds other data; this goes to " + other.string());
-  if (auto data = reuse_or_build(input, other, manifest, log)) return *data;
+  if (auto data = reuse_or_build(input, other, wanted, log)) return *data;
   fail(ExitCode::kUsage, "the folder holds something that this program did not write", other.string(),
        "move it away, or name a folder with --data_dir");
 }

@@ -25,7 +25,7 @@ class PairRenderer : public RowRenderer {
         input_columns_(indices_of(format_.input)),
         output_columns_(indices_of(format_.output)) {}
 
-  bool render(const std::vector<Cell>& cells, const std::string&, std::string& line) override {
+  bool render(const std::vector<Cell>& cells, const RowPlace&, std::string& line) override {
     const bool empty_output = fill(format_.output, output_columns_, cells, output_);
     fill(format_.input, input_columns_, cells, input_);
     count_null_fields(cells);
@@ -72,7 +72,7 @@ class ChatRowRenderer : public RowRenderer {
  public:
   explicit ChatRowRenderer(const ChatColumns& columns) : RowRenderer({columns.messages, columns.tools}, 1) {}
 
-  bool render(const std::vector<Cell>& cells, const std::string& place, std::string& line) override {
+  bool render(const std::vector<Cell>& cells, const RowPlace& place, std::string& line) override {
     try {
       const auto row = chat_row(cells[0].text, cells[1].text);
       if (row.is_null()) return drop("empty");
@@ -80,7 +80,7 @@ class ChatRowRenderer : public RowRenderer {
       line = row.dump() + "\n";
       return true;
     } catch (const ChatDefect& defect) {
-      throw BadRow(defect.reason, place, "correct the row, or allow some bad ones with --skip_bad_rows N");
+      throw BadRow(defect.reason, place.source + ", row " + std::to_string(place.row), "correct the row, or allow some bad ones with --skip_bad_rows N");
     }
   }
 };

@@ -11,15 +11,19 @@
 
 namespace anneal {
 
+struct RowPlace {
+  const std::string& source;
+  std::int64_t row;  // from 0
+};
+
 class RowRenderer {
  public:
   virtual ~RowRenderer() = default;
   RowRenderer(const RowRenderer&) = delete;
   RowRenderer& operator=(const RowRenderer&) = delete;
 
-  // Puts the line of the row with these cells into `line`; false where the row is dropped. `place` names the
-  // row in messages. Throws BadRow.
-  virtual bool render(const std::vector<Cell>& cells, const std::string& place, std::string& line) = 0;
+  // Puts the line of the row with these cells into `line`; false where the row is dropped. Throws BadRow.
+  virtual bool render(const std::vector<Cell>& cells, const RowPlace& place, std::string& line) = 0;
 
   // Those that are needed and that no row has had.
   std::vector<std::string> unseen_columns() const;

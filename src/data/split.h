@@ -17,7 +17,10 @@ SplitCounts split_counts(std::int64_t rows, double train_ratio, double test_shar
 // The rows in the order of the files: first those of test, then validation, then training.
 std::vector<std::int64_t> split_order(std::int64_t rows, std::uint64_t split_seed);
 
-// 0 .. count-1 sorted by splitmix64(base + (i + 1) * 0x9E3779B97F4A7C15), ties by i.
+// splitmix64(base + (index + 1) * 0x9E3779B97F4A7C15)
+std::uint64_t order_key(std::int64_t index, std::uint64_t base);
+
+// 0 .. count-1 sorted by order_key(i, base), ties by i.
 std::vector<std::int64_t> hashed_order(std::int64_t count, std::uint64_t base);
 
 }  // namespace anneal

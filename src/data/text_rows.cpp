@@ -23,6 +23,7 @@ class TextRows : public RowSource {
   bool next(std::vector<Cell>& cells) override {
     if (position_ >= text_.size()) return false;
     const auto start = position_;
+    file_.pass(start);
     const auto line = text_.substr(start, text_.find_first_of("\r\n", start) - start);
     position_ += line.size();
     if (text_.substr(position_).starts_with("\r\n")) ++position_;

@@ -1,7 +1,9 @@
 #include "formats/json_object.h"
 
 #include <charconv>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/json.h"
 #include "formats/utf8.h"
@@ -56,6 +58,20 @@ void append_number(std::string& text, auto value) {
   text.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
 }
 
+bool is_escaped(unsigned char byte) { return byte < 0x20 || byte == '"' || byte == '\\'; }
+
+// Whether none of 8 bytes is escaped. The highest bit of a byte of (v - n) & ~v tells, as in
+// https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord, that one of them is below n.
+bool is_clean(const char* bytes) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  std::uint64_t word;
+  std::memcpy(&word, bytes, sizeof word);
+  const auto quotes = word ^ (kOnes * '"'), backslashes = word ^ (kOnes * '\\');
+  const auto found = ((word - kOnes * 0x20) & ~word) | ((quotes - kOnes) & ~quotes) |
+                     ((backslashes - kOnes) & ~backslashes);
+  return (found & (kOnes << 7)) == 0;
+}
+
 // The nesting is at most what the parser allowed.
 void append_array(std::string& text, simdjson::dom::element value) {
   const simdjson::dom::array array = value.get_array();
@@ -107,8 +123,10 @@ void append_json_string(std::string& text, std::string_view value) {
   text += '"';
   std::size_t clean_from = 0;
   for (std::size_t index = 0; index < value.size(); ++index) {
+    while (index + 8 <= value.size() && is_clean(value.data() + index)) index += 8;
+    if (index == value.size()) break;
     const unsigned char byte = value[index];
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    if (!is_escaped(byte)) continue;
     text.append(value, clean_from, index - clean_from);
     clean_from = index + 1;
     switch (byte) {

@@ -75,10 +75,15 @@ DataRow DataRowParser::slow_parse(const Line& line) {
 }
 
 DataRowReader::DataRowReader(const std::filesystem::path& path, std::int64_t skip_bad_rows)
-    : file_(path, ExitCode::kData), lines_(file_.text()), parser_(path.string()), bad_rows_(skip_bad_rows) {}
+    : file_(path, ExitCode::kData),
+      behind_(file_.text()),
+      lines_(file_.text()),
+      parser_(path.string()),
+      bad_rows_(skip_bad_rows) {}
 
 bool DataRowReader::next(DataRow& pair) {
   while (lines_.next(line_)) {
+    behind_.pass(line_.offset);
     try {
       pair = parser_.parse(line_);
       return true;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/pages_behind.h"
 #include "formats/bad_row.h"
 #include "formats/json_object.h"
 #include "formats/lines.h"
@@ -43,6 +44,7 @@ class DataRowReader {
 
  private:
   MappedFile file_;
+  PagesBehind behind_;
   LineCursor lines_;
   Line line_;
   DataRowParser parser_;

@@ -29,6 +29,7 @@ class GzipUnpacker {
   GzipUnpacker& operator=(const GzipUnpacker&) = delete;
 
   void run(std::string_view packed, const std::filesystem::path& path, NamelessFile& out) {
+    behind_ = PagesBehind(packed);
     while (packed.find_first_not_of('\0', position_) != packed.npos) {
       ::inflateReset(&stream_);
       unpack_member(packed, path, out);
@@ -48,6 +49,7 @@ class GzipUnpacker {
       stream_.avail_out = kOutputBytes;
       state = ::inflate(&stream_, Z_NO_FLUSH);
       position_ += offered - stream_.avail_in;
+      behind_.pass(position_);
       if (state != Z_OK && state != Z_STREAM_END)
         fail_damaged(path, position_,
                      std::string("not sound gzip data: ") +
@@ -58,6 +60,7 @@ class GzipUnpacker {
 
   z_stream stream_{};
   std::size_t position_ = 0;
+  PagesBehind behind_;
   std::unique_ptr<char[]> output_ = std::make_unique<char[]>(kOutputBytes);
 };
 
@@ -68,6 +71,7 @@ void unpack_zstd(std::string_view packed, const std::filesystem::path& path, Nam
   ::ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, 31);
   const auto buffer = std::make_unique<char[]>(kOutputBytes);
   ZSTD_inBuffer input{packed.data(), packed.size(), 0};
+  PagesBehind behind(packed);
   std::size_t left = 0;  // 0: at the end of a frame
   bool output_was_full = false;
   while (input.pos < input.size || output_was_full) {
@@ -76,6 +80,7 @@ void unpack_zstd(std::string_view packed, const std::filesystem::path& path, Nam
     if (::ZSTD_isError(left) != 0)
       fail_damaged(path, input.pos, std::string("not sound zstd data: ") + ::ZSTD_getErrorName(left));
     out.append({buffer.get(), output.pos});
+    behind.pass(input.pos);
     output_was_full = output.pos == output.size && left != 0;
   }
   if (left != 0) fail_damaged(path, input.pos, "the compressed data ends too early");
@@ -84,7 +89,7 @@ void unpack_zstd(std::string_view packed, const std::filesystem::path& path, Nam
 }  // namespace
 
 TextFile::TextFile(const std::filesystem::path& path, const std::filesystem::path& scratch)
-    : file_(path, ExitCode::kData), text_(file_.text()) {
+    : file_(path, ExitCode::kData), text_(file_.text()), behind_(text_) {
   const auto extension = path.extension();
   if (extension != ".gz" && extension != ".zst") return;
   unpacked_.emplace(scratch);
@@ -92,7 +97,9 @@ TextFile::TextFile(const std::filesystem::path& path, const std::filesystem::pat
     GzipUnpacker().run(text_, path, *unpacked_);
   else
     unpack_zstd(text_, path, *unpacked_);
+  file_.drop_pages();
   text_ = unpacked_->map();
+  behind_ = PagesBehind(text_);
 }
 
 }  // namespace anneal

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/nameless_file.h"
+#include "base/pages_behind.h"
 
 namespace anneal {
 
@@ -16,11 +17,13 @@ class TextFile {
   TextFile(const std::filesystem::path& path, const std::filesystem::path& scratch);
 
   std::string_view text() const { return text_; }
+  void pass(std::size_t offset) { behind_.pass(offset); }  // see PagesBehind
 
  private:
   MappedFile file_;
   std::optional<NamelessFile> unpacked_;
   std::string_view text_;
+  PagesBehind behind_;
 };
 
 }  // namespace anneal

@@ -44,6 +44,19 @@ TEST(Split, PartsAddUp) {
       }
 }
 
+// Oracle: all indices sorted at once by their keys.
+TEST(Split, OrderByBucketsIsTheSortedOne) {
+  for (const std::int64_t count : {0, 1, 2, 63, 64, 65, 127, 128, 1000, 70'000})
+    for (const std::uint64_t base : {std::uint64_t{0}, std::uint64_t{16257}}) {
+      std::vector<std::int64_t> expected(count);
+      std::iota(expected.begin(), expected.end(), 0);
+      std::stable_sort(expected.begin(), expected.end(), [&](std::int64_t left, std::int64_t right) {
+        return order_key(left, base) < order_key(right, base);
+      });
+      EXPECT_EQ(hashed_order(count, base), expected) << count;
+    }
+}
+
 // Oracle: the formula of spec section 2.2 in a separate Python script, with unbounded integers reduced mod
 // 2^64.
 TEST(Split, OrderIsTheSameOnEveryMachine) {

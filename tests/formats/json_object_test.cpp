@@ -31,6 +31,26 @@ TEST(JsonObject, WritesCompactJsonAsPythonDoes) {
   EXPECT_EQ(compact(R"({"v": 18446744073709551615})", "v"), "18446744073709551615");
 }
 
+// Oracle: a byte at a time.
+TEST(JsonObject, EscapesAtEveryPlaceOfAWord) {
+  const auto escaped = [](const std::string& value) {
+    std::string text;
+    append_json_string(text, value);
+    return text;
+  };
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string alone = escaped(std::string(1, static_cast<char>(byte)));
+    const auto one = alone.substr(1, alone.size() - 2);
+    const bool is_escaped = byte < 0x20 || byte == '"' || byte == '\\';
+    EXPECT_EQ(one.size() > 1, is_escaped) << byte;
+    for (std::size_t length = 0; length < 20; ++length)
+      for (std::size_t place = 0; place <= length; ++place) {
+        const std::string before(place, '\x7F'), after(length - place, '\xFF');
+        EXPECT_EQ(escaped(before + static_cast<char>(byte) + after), "\"" + before + one + after + "\"");
+      }
+  }
+}
+
 // Oracle: CPython 3.11, repr(float).
 TEST(JsonObject, WritesFloatsAsPythonDoes) {
   const auto written = [](double value) {

@@ -1,0 +1,71 @@
+// Random changes of inputs. The same seed makes the same inputs, as long as the same ones are found interesting.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+
+namespace anneal {
+
+class Mutator {
+ public:
+  static constexpr std::size_t kMaximumBytes = 64 << 10;
+
+  Mutator(std::uint64_t seed, const std::vector<std::string>& words) : seed_(seed), words_(words) {}
+
+  std::size_t below(std::size_t limit) { return limit == 0 ? 0 : splitmix64(mix(seed_, ++drawn_)) % limit; }
+
+  std::string mutated(std::string text, const std::string& other) {
+    for (auto changes = 1 + below(6); changes > 0; --changes) change(text, other);
+    if (text.size() > kMaximumBytes) text.resize(kMaximumBytes);
+    return text;
+  }
+
+ private:
+  void change(std::string& text, const std::string& other) {
+    const auto at = below(text.size() + 1);
+    const auto length = below(std::min<std::size_t>(text.size() - at, 1 + below(64)) + 1);
+    switch (below(9)) {
+      case 0:  // one bit
+        if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << below(8)));
+        break;
+      case 1:  // any byte
+        text.insert(at, 1, static_cast<char>(below(256)));
+        break;
+      case 2:
+        text.erase(at, length);
+        break;
+      case 3:  // the rest from another input
+        text = text.substr(0, at) + other.substr(below(other.size() + 1));
+        break;
+      case 4: {  // a piece of another input
+        const auto from = below(other.size() + 1);
+        text.insert(at, other.substr(from, below(64)));
+        break;
+      }
+      case 5: {  // a piece again and again
+        const auto piece = text.substr(at, length);
+        for (auto times = below(4) == 0 ? below(300) : below(4); times > 0 && text.size() < kMaximumBytes; --times)
+          text.insert(at, piece);
+        break;
+      }
+      case 6:
+        if (!words_.empty()) text.insert(at, words_[below(words_.size())]);
+        break;
+      case 7:
+        if (!words_.empty()) text.replace(at, length, words_[below(words_.size())]);
+        break;
+      default:
+        if (below(8) == 0) text.resize(at);
+    }
+  }
+
+  std::uint64_t seed_;
+  std::uint64_t drawn_ = 0;
+  const std::vector<std::string>& words_;
+};
+
+}  // namespace anneal
