@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from support.installed import can_hide, prepare_and_train, run_hidden
 from support.program import ROOT, assert_refused, copy_model
@@ -19,17 +20,21 @@ RESOURCES = 6
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    done = subprocess.run([sys.executable, ROOT / "tools" / "make_wheel.py", folder], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Made once, by one process of those that test."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "wheel"
+    with FileLock(folder.with_suffix(".lock")):
+        if not list(folder.glob("anneal-*.whl")):
+            done = subprocess.run([sys.executable, ROOT / "tools" / "make_wheel.py", folder], capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
     (made,) = folder.glob("anneal-*.whl")
     return made
 
 
 @pytest.fixture(scope="module")
-def environment(wheel: Path) -> Path:
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with the wheel, its site-packages not beside those of torch."""
-    folder = wheel.parent / "venv"
+    folder = tmp_path_factory.mktemp("environment") / "venv"
     make = [ROOT / "tools" / "make_environment", folder, wheel]
     subprocess.run(make, check=True, env=os.environ | {"PIP_NO_DEPS": "1"})  # torch would be downloaded
     (packages,) = folder.glob("lib/python3*/site-packages")
