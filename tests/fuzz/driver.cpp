@@ -93,7 +93,7 @@ void on_alarm(int) {
 class Fuzzer {
  public:
   explicit Fuzzer(const Settings& settings)
-      : settings_(settings), mutator_(settings.seed, kFuzzTarget.words), file_(settings.work / kFuzzTarget.file_name) {
+      : settings_(settings), mutator_(settings.seed, kFuzzTarget.words, kFuzzTarget.is_json), file_(settings.work / kFuzzTarget.file_name) {
     fs::create_directories(settings.work);
     descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (descriptor_ < 0) fail(ExitCode::kUsage, "cannot write the file", file_.string(), "name another --work");

@@ -59,6 +59,7 @@ const FuzzTarget kFuzzTarget = {
     "input.template",
     {"{", "}", "{{", "}}", "{a}", "{b.c.0}", "{instruction}", "\\n", "\\\\", "\\u", "\\u00e9", "\\ud83d\\ude00", "\\\"", "{\"a\": \"b\"}",
      "{\"a\": 1}", "\"", ":", ",", std::string(1, '\0'), std::string("c\0", 2), std::string("x\0", 2), "\xC3\xA9", "\xFF"},
+    false,
     run};
 
 }  // namespace anneal

@@ -42,6 +42,7 @@ const FuzzTarget kFuzzTarget = {
      "\"added_tokens\": [", "\"special\": true", "\"lstrip\": true", "\"rstrip\": true", "\"single_word\": true", "\"normalized\": true",
      "\"content\": \"\"", "\"id\": ", "2147483647", "4294967296", "-1", "1e300", "null", "true", "[]", "{}", "\\p{L}", "\\s+", "(?!\\S)",
      "(a*)*b", "(?i:", "[^", "]", "{1,3}", "{99999}", "|", "\\ud800", "\"\\u0120\"", "\\u2581", "<0x0A>", "\"merges\": [", "\"a b\""},
+    true,
     run};
 
 }  // namespace anneal
