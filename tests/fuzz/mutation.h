@@ -1,4 +1,5 @@
-// Random changes of inputs. The same seed makes the same inputs, as long as the same ones are found interesting.
+// Random changes of inputs. The same seed makes the same inputs, as long as the same ones are found
+// interesting.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -55,7 +56,8 @@ class Mutator {
       }
       case 5: {  // a piece again and again
         const auto piece = text.substr(at, length);
-        for (auto times = below(4) == 0 ? below(300) : below(4); times > 0 && text.size() < kMaximumBytes; --times)
+        for (auto times = below(4) == 0 ? below(300) : below(4); times > 0 && text.size() < kMaximumBytes;
+             --times)
           text.insert(at, piece);
         break;
       }

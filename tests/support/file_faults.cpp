@@ -1,8 +1,8 @@
 // A library to preload: calls that change files below FAULT_ROOT are numbered, and the one whose number is
 // FAULT_AT goes wrong as FAULT_KIND says: `kill` (the process is killed before it), `torn` (half of a write
 // is done, then the process is killed), `short` (a write takes half), or the name of an error (ENOSPC, EIO,
-// EROFS), once or, with FAULT_LASTS=1, from then on. With FAULT_PATH only calls on paths that contain it count.
-// FAULT_COUNT names a file that gets the number of calls so far.
+// EROFS), once or, with FAULT_LASTS=1, from then on. With FAULT_PATH only calls on paths that contain it
+// count. FAULT_COUNT names a file that gets the number of calls so far.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
