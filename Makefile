@@ -1,5 +1,9 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
+<<<<<<< HEAD
 .PHONY: setup build install wheel test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality test-vllm check format clean
+=======
+.PHONY: setup build test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality fuzz test-vllm check format clean
+>>>>>>> wt-d8
 
 setup:
 	@tools/setup
@@ -66,6 +70,10 @@ bench-data: build
 # About 75 minutes: three seeds of each program; finished runs are kept.
 compare-quality: build
 	@.venv/bin/python benchmarks/compare_quality.py
+
+# 40 minutes, ten for each target; FUZZ_SECONDS=60 shortens them. An input that fails stays below build/fuzz.
+fuzz: setup
+	@tools/fuzz
 
 # About 15 minutes the first time: installs vLLM for CPUs, and compares greedy texts with it.
 test-vllm: build

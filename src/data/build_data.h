@@ -18,8 +18,8 @@ struct BuildInput {
   std::vector<SourceFiles> sources;  // of each dataset
 };
 
-// Fills the folder `target`, which holds nothing yet, with the three files. `manifest` has the recipe, and gets
-// all but the source.
+// Fills the folder `target`, which holds nothing yet, with the three files. `manifest` has the recipe, and
+// gets all but the source.
 void build_data(const BuildInput& input, const std::filesystem::path& target, Manifest& manifest,
                 const Log& log);
 

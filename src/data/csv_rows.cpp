@@ -4,7 +4,6 @@
 #include "data/row_source.h"
 #include "formats/lines.h"
 #include "formats/text_file.h"
-#include "formats/utf8.h"
 
 namespace anneal {
 namespace {
@@ -122,14 +121,7 @@ class CsvRows : public RowSource {
   }
 
   void check_utf8() const {
-    const auto record = text_.substr(record_start_, position_ - record_start_);
-    const auto offset = find_invalid_utf8(record);
-    if (offset == record.npos) return;
-    const auto before = record.substr(0, offset);
-    throw BadRow("the bytes are not UTF-8",
-                 place_of(name_, record_line_ + std::count(before.begin(), before.end(), '\n'),
-                          record_start_ + offset),
-                 "save the file as UTF-8, or allow some bad rows with --skip_bad_rows N");
+    require_utf8(text_.substr(record_start_, position_ - record_start_), name_, record_line_, record_start_);
   }
 
   TextFile file_;

@@ -78,7 +78,7 @@ struct DatasetOptions {
         "what "
         "hfdc_field_mapping maps it to), holds the tools of a row.");
     field("hfdc_num_proc", c.hfdc_num_proc,
-          "Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.",
+          "Accepted for compatibility: one thread makes the rows, others hash and write behind it.",
           FieldTraits{.minimum = 1});
     field("hfdc_revision", c.hfdc_revision, "Branch, tag or commit of a dataset on the hub.");
     field("data_dir", c.data_dir,

@@ -147,7 +147,8 @@ std::vector<SourceFile> hash_sources(const std::vector<SourceFiles>& sources) {
   return hashed;
 }
 
-// The manifest of what is to be built. The source is hashed on another thread, while rows may already be read.
+// The manifest of what is to be built. The source is hashed on another thread, while rows may already be
+// read.
 class WantedData {
  public:
   WantedData(Json recipe, const std::vector<SourceFiles>& sources)

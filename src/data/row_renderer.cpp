@@ -80,7 +80,8 @@ class ChatRowRenderer : public RowRenderer {
       line = row.dump() + "\n";
       return true;
     } catch (const ChatDefect& defect) {
-      throw BadRow(defect.reason, place.source + ", row " + std::to_string(place.row), "correct the row, or allow some bad ones with --skip_bad_rows N");
+      throw BadRow(defect.reason, place.source + ", row " + std::to_string(place.row),
+                   "correct the row, or allow some bad ones with --skip_bad_rows N");
     }
   }
 };

@@ -1,6 +1,9 @@
 #include "data/row_source.h"
 
+#include <algorithm>
+
 #include "data/arrow_rows.h"
+#include "formats/utf8.h"
 
 namespace anneal {
 namespace {
@@ -35,6 +38,15 @@ const std::vector<ColumnUse>& ColumnPicker::uses_of(std::string_view column) {
   auto& entry = found != columns_.end() ? found->second : columns_[std::string(column)];
   entry.seen = true;
   return entry.uses;
+}
+
+void require_utf8(std::string_view text, const std::string& file, std::int64_t line, std::size_t offset) {
+  const auto invalid = find_invalid_utf8(text);
+  if (invalid == text.npos) return;
+  const auto before = text.substr(0, invalid);
+  throw BadRow("the bytes are not UTF-8",
+               place_of(file, line + std::count(before.begin(), before.end(), '\n'), offset + invalid),
+               "save the file as UTF-8, or allow some bad rows with --skip_bad_rows N");
 }
 
 std::unique_ptr<RowSource> open_rows(const RowFile& file, ColumnPicker& columns,

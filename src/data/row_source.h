@@ -53,6 +53,9 @@ class ColumnPicker {
   std::vector<std::string> names_;
 };
 
+// Throws BadRow where `text` is not UTF-8. In the file it begins at `line` and `offset`.
+void require_utf8(std::string_view text, const std::string& file, std::int64_t line, std::size_t offset);
+
 class RowSource {
  public:
   virtual ~RowSource() = default;

@@ -33,8 +33,8 @@ std::uint64_t order_key(std::int64_t index, std::uint64_t base) {
   return splitmix64(base + (static_cast<std::uint64_t>(index) + 1) * kGoldenGamma);
 }
 
-// Each of many buckets takes the indices whose keys begin alike; then it is sorted by itself. So no more than the
-// order has to be in memory.
+// Each of many buckets takes the indices whose keys begin alike; then it is sorted by itself. So no more than
+// the order has to be in memory.
 std::vector<std::int64_t> hashed_order(std::int64_t count, std::uint64_t base) {
   const auto bucket_bits = std::bit_width(static_cast<std::uint64_t>(count) / kIndicesPerBucket);
   const auto bucket_of = [&](std::int64_t index) {

@@ -1,6 +1,6 @@
-// Lines written once and then read in any order, through a temporary file instead of memory. In the file they are
-// in the order of hashed_order(), some MB at a time: who reads all in that order reads each such run from its start
-// to its end, and so in long pieces.
+// Lines written once and then read in any order, through a temporary file instead of memory. In the file they
+// are in the order of hashed_order(), some MB at a time: who reads all in that order reads each such run from
+// its start to its end, and so in long pieces.
 #pragma once
 #include <cstdint>
 #include <filesystem>

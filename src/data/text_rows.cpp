@@ -2,7 +2,6 @@
 #include "data/row_source.h"
 #include "formats/lines.h"
 #include "formats/text_file.h"
-#include "formats/utf8.h"
 
 namespace anneal {
 namespace {
@@ -29,9 +28,7 @@ class TextRows : public RowSource {
     if (text_.substr(position_).starts_with("\r\n")) ++position_;
     ++position_;
     ++number_;
-    if (const auto offset = find_invalid_utf8(line); offset != line.npos)
-      throw BadRow("the bytes are not UTF-8", place_of(name_, number_, start + offset),
-                   "save the file as UTF-8, or allow some bad rows with --skip_bad_rows N");
+    require_utf8(line, name_, number_, start);
     cells.assign(wanted_, Cell{});
     if (index_ >= 0) cells[index_] = {std::string(line), CellKind::kText};
     return true;

@@ -67,8 +67,8 @@ bool is_clean(const char* bytes) {
   std::uint64_t word;
   std::memcpy(&word, bytes, sizeof word);
   const auto quotes = word ^ (kOnes * '"'), backslashes = word ^ (kOnes * '\\');
-  const auto found = ((word - kOnes * 0x20) & ~word) | ((quotes - kOnes) & ~quotes) |
-                     ((backslashes - kOnes) & ~backslashes);
+  const auto found =
+      ((word - kOnes * 0x20) & ~word) | ((quotes - kOnes) & ~quotes) | ((backslashes - kOnes) & ~backslashes);
   return (found & (kOnes << 7)) == 0;
 }
 

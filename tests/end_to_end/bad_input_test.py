@@ -71,6 +71,50 @@ def test_unknown_tokenizer_component(model: Path, data: Path):
     assert_refused(_train(model, data), MODEL, "Klingon", "tokenizer.json")
 
 
+def test_case_23_ids_beyond_the_embedding(model: Path, data: Path):
+    """The tiny model's last row belongs to the last id, which trains (above): one token more, and nothing is loaded."""
+    rows = json.loads((model / "config.json").read_text())["vocab_size"]
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    for more in (1, 2):
+        new = [flags | {"id": rows + index, "content": f"<new {index}>"} for index in range(more)]
+        _edit(model / "tokenizer.json", added_tokens=[*tokenizer["added_tokens"], *new])
+        score = anneal("score", "--hf_model_id", model, "--data", data / "training.jsonl", check=False)
+        for done in (_train(model, data), score):
+            message = f"the tokenizer has the id {rows + more - 1}, the embedding only {rows} rows"
+            assert_refused(done, MODEL, message, "tokenizer.json")
+    assert not (model.parent / "results").exists()
+
+
+def test_case_19_no_validation_and_no_test(model: Path, tmp_path: Path):
+    """Trains without evaluation, with a warning; the tester has nothing to test."""
+    source = write_rows(tmp_path / "rows.jsonl", ROWS)
+    flags = ("--hfdc_dataset_name", source, "--hfdc_input_template", "{input}", "--hfdc_output_template", "{output}",
+             "--hfdc_train_split_ratio", "1", "--early_stopping_patience", "2", "--eval_steps", "1")  # fmt: skip
+    done = _train(model, tmp_path / "made", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "no validation samples; no evaluation, no early stopping" in done.stdout
+    log = [json.loads(line) for line in (tmp_path / "results" / "model" / "log.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in log if "loss" in line] and not any("eval_loss" in line for line in log)
+    done = anneal("test", "--checkpoints_dir", tmp_path / "results" / "model", "--base_model", model, "--test_path",
+                  tmp_path / "made" / "test.jsonl", "--engine", "native", check=False)  # fmt: skip
+    assert_refused(done, DATA, "no samples", "test.jsonl")
+
+
+def test_case_21_samples_without_trained_tokens(model: Path, tmp_path: Path):
+    """They never reach a step, and are counted: the losses of the rest stay finite."""
+    empty = [{"input": f"Say nothing, {n}.", "output": ""} for n in range(20)]
+    flags = ("--no_add_eos", "--max_steps", "4", "--per_device_train_batch_size", "2", "--logging_steps", "1")
+    write_rows(tmp_path / "data" / "training.jsonl", [row for pair in zip(empty, ROWS) for row in pair])
+    done = _train(model, tmp_path / "data", *flags)
+    assert done.returncode == 0 and "20 dropped (empty)" in done.stdout, done.stdout + done.stderr
+    log = [json.loads(line) for line in (tmp_path / "results" / "model" / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in log if "loss" in line]
+    assert len(losses) == 4 and all(0 < loss < 20 for loss in losses)
+    write_rows(tmp_path / "data" / "training.jsonl", empty)
+    assert_refused(_train(model, tmp_path / "data", *flags, "--new_run"), DATA, "none of 20 rows", "empty 20")
+
+
 def test_malformed_line_names_file_line_and_byte(model: Path, data: Path):
     path = data / "training.jsonl"
     good = path.read_text().splitlines(keepends=True)

@@ -1,9 +1,9 @@
 // fuzz_<target> FILE...                                     runs the target once on each file
 // fuzz_<target> --corpus FOLDER [--seed N] [--count N | --seconds N] [--work FOLDER]
 //
-// Mutates the inputs of the corpus, and those found on the way that took a branch as often as none before. Before each
-// call the input is written to the work folder, so that it is still there when a sanitizer, an exception, ten seconds
-// without an end, or a GB of memory end the process.
+// Mutates the inputs of the corpus, and those found on the way that took a branch as often as none before.
+// Before each call the input is written to the work folder, so that it is still there when a sanitizer, an
+// exception, ten seconds without an end, or a GB of memory end the process.
 #include "tests/fuzz/driver.h"
 
 #include <fcntl.h>
@@ -42,7 +42,8 @@ extern "C" void __sanitizer_cov_trace_pc() {
 }
 
 extern "C" const char* __asan_default_options() {
-  return "hard_rss_limit_mb=1024:max_allocation_size_mb=1024:quarantine_size_mb=16:detect_stack_use_after_return=0";
+  return "hard_rss_limit_mb=1024:max_allocation_size_mb=1024:quarantine_size_mb=16:detect_stack_use_after_"
+         "return=0";
 }
 
 extern "C" const char* __ubsan_default_options() { return "halt_on_error=1:print_stacktrace=1"; }
@@ -93,10 +94,13 @@ void on_alarm(int) {
 class Fuzzer {
  public:
   explicit Fuzzer(const Settings& settings)
-      : settings_(settings), mutator_(settings.seed, kFuzzTarget.words), file_(settings.work / kFuzzTarget.file_name) {
+      : settings_(settings),
+        mutator_(settings.seed, kFuzzTarget.words, kFuzzTarget.is_json),
+        file_(settings.work / kFuzzTarget.file_name) {
     fs::create_directories(settings.work);
     descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (descriptor_ < 0) fail(ExitCode::kUsage, "cannot write the file", file_.string(), "name another --work");
+    if (descriptor_ < 0)
+      fail(ExitCode::kUsage, "cannot write the file", file_.string(), "name another --work");
     std::signal(SIGALRM, on_alarm);
   }
   ~Fuzzer() { ::close(descriptor_); }
@@ -135,7 +139,8 @@ class Fuzzer {
       inputs_.push_back(read_file(file, ExitCode::kUsage));
       run(inputs_.back());
     }
-    if (inputs_.empty()) fail(ExitCode::kUsage, "the corpus is empty", settings_.corpus.string(), "name another");
+    if (inputs_.empty())
+      fail(ExitCode::kUsage, "the corpus is empty", settings_.corpus.string(), "name another");
   }
 
   // Half of the time one of the newest.

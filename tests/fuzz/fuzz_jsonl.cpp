@@ -62,11 +62,38 @@ void run(const std::filesystem::path& file, std::string_view) {
 
 }  // namespace
 
-const FuzzTarget kFuzzTarget = {
-    "input.jsonl",
-    {"{\"input\": \"", "\", \"output\": \"", "\"}\n", "\"messages\":", "\"role\":", "\"a\":", "\"b\":", "[", "]", "{",
-     "}", ",", ":", "\"", "\\", "\\u", "\\ud800", "\\udc00", "\\u0000", "\n", "\r\n", "\xEF\xBB\xBF", "\xE2\x80\xA8", "null",
-     "true", "-0", "1e400", "18446744073709551616", "123456789012345678901234567890", std::string(1, '\0')},
-    run};
+const FuzzTarget kFuzzTarget = {"input.jsonl",
+                                {"{\"input\": \"",
+                                 "\", \"output\": \"",
+                                 "\"}\n",
+                                 "\"messages\":",
+                                 "\"role\":",
+                                 "\"a\":",
+                                 "\"b\":",
+                                 "[",
+                                 "]",
+                                 "{",
+                                 "}",
+                                 ",",
+                                 ":",
+                                 "\"",
+                                 "\\",
+                                 "\\u",
+                                 "\\ud800",
+                                 "\\udc00",
+                                 "\\u0000",
+                                 "\n",
+                                 "\r\n",
+                                 "\xEF\xBB\xBF",
+                                 "\xE2\x80\xA8",
+                                 "null",
+                                 "true",
+                                 "-0",
+                                 "1e400",
+                                 "18446744073709551616",
+                                 "123456789012345678901234567890",
+                                 std::string(1, '\0')},
+                                false,
+                                run};
 
 }  // namespace anneal

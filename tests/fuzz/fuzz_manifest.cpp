@@ -26,9 +26,27 @@ void run(const std::filesystem::path& file, std::string_view) {
 }  // namespace
 
 const FuzzTarget kFuzzTarget = {kManifestName,
-                                {"\"version\": 1", "\"source\": [", "\"files\": {", "\"rows\": ", "-1", "1e9", "null", "{}", "[]",
-                                 "\"", "true", "18446744073709551615", "-9223372036854775808", "\"dropped\": {", "\"recipe\"",
-                                 "\"datasets\": [", "\"delimiter\": ", "\"messages_field\": ", "\\ud800", "\xFF"},
+                                {"\"version\": 1",
+                                 "\"source\": [",
+                                 "\"files\": {",
+                                 "\"rows\": ",
+                                 "-1",
+                                 "1e9",
+                                 "null",
+                                 "{}",
+                                 "[]",
+                                 "\"",
+                                 "true",
+                                 "18446744073709551615",
+                                 "-9223372036854775808",
+                                 "\"dropped\": {",
+                                 "\"recipe\"",
+                                 "\"datasets\": [",
+                                 "\"delimiter\": ",
+                                 "\"messages_field\": ",
+                                 "\\ud800",
+                                 "\xFF"},
+                                true,
                                 run};
 
 }  // namespace anneal

@@ -1,5 +1,5 @@
-// Templates with mapping and escapes, and the rows that they make. An input is parts with NUL between them: a letter for
-// the kind of escapes, the mapping, the input template, the output template, and texts of cells.
+// Templates with mapping and escapes, and the rows that they make. An input is parts with NUL between them: a
+// letter for the kind of escapes, the mapping, the input template, the output template, and texts of cells.
 #include <optional>
 
 #include "data/row_renderer.h"
@@ -55,10 +55,31 @@ void run(const std::filesystem::path& file, std::string_view input) {
 
 }  // namespace
 
-const FuzzTarget kFuzzTarget = {
-    "input.template",
-    {"{", "}", "{{", "}}", "{a}", "{b.c.0}", "{instruction}", "\\n", "\\\\", "\\u", "\\u00e9", "\\ud83d\\ude00", "\\\"", "{\"a\": \"b\"}",
-     "{\"a\": 1}", "\"", ":", ",", std::string(1, '\0'), std::string("c\0", 2), std::string("x\0", 2), "\xC3\xA9", "\xFF"},
-    run};
+const FuzzTarget kFuzzTarget = {"input.template",
+                                {"{",
+                                 "}",
+                                 "{{",
+                                 "}}",
+                                 "{a}",
+                                 "{b.c.0}",
+                                 "{instruction}",
+                                 "\\n",
+                                 "\\\\",
+                                 "\\u",
+                                 "\\u00e9",
+                                 "\\ud83d\\ude00",
+                                 "\\\"",
+                                 "{\"a\": \"b\"}",
+                                 "{\"a\": 1}",
+                                 "\"",
+                                 ":",
+                                 ",",
+                                 std::string(1, '\0'),
+                                 std::string("c\0", 2),
+                                 std::string("x\0", 2),
+                                 "\xC3\xA9",
+                                 "\xFF"},
+                                false,
+                                run};
 
 }  // namespace anneal

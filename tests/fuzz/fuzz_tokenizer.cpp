@@ -11,8 +11,10 @@ constexpr std::size_t kTextBytes = 400;
 void run(const std::filesystem::path& file, std::string_view input) {
   const auto tokenizer = Tokenizer::load(file.parent_path());
   const auto limit = tokenizer.largest_id();
-  std::vector<std::string> texts = {"", " ", "Hello, world!\n\t 12345  it's", "\xE6\x97\xA5\xE6\x9C\xAC e\xCC\x81 \xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x9A\x80",
-                                    std::string(300, 'a')};
+  std::vector<std::string> texts = {
+      "", " ", "Hello, world!\n\t 12345  it's",
+      "\xE6\x97\xA5\xE6\x9C\xAC e\xCC\x81 \xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x9A\x80",
+      std::string(300, 'a')};
   texts.emplace_back(utf8_prefix(input, kTextBytes));
   texts.emplace_back(utf8_prefix(input.substr(input.size() / 2), kTextBytes));
   for (const auto& text : texts) {
@@ -28,20 +30,62 @@ void run(const std::filesystem::path& file, std::string_view input) {
     tokenizer.decode(ids, true);
     tokenizer.decode(ids, false);
   }
-  for (std::int32_t id = -1; id <= std::min(limit, 100) + 1; ++id) tokenizer.decode(std::vector{id}, tokenizer.is_special(id));
+  for (std::int32_t id = -1; id <= std::min(limit, 100) + 1; ++id)
+    tokenizer.decode(std::vector{id}, tokenizer.is_special(id));
   tokenizer.stop_ids();
 }
 
 }  // namespace
 
-const FuzzTarget kFuzzTarget = {
-    "tokenizer.json",
-    {"\"type\": \"BPE\"", "\"type\": \"WordPiece\"", "\"type\": \"Sequence\"", "\"type\": \"ByteLevel\"", "\"type\": \"Split\"",
-     "\"type\": \"Replace\"", "\"type\": \"Prepend\"", "\"type\": \"Metaspace\"", "\"type\": \"TemplateProcessing\"",
-     "\"type\": \"NFC\"", "\"type\": \"Strip\"", "\"Regex\": \"", "\"String\": \"", "\"byte_fallback\": true", "\"ignore_merges\": true",
-     "\"added_tokens\": [", "\"special\": true", "\"lstrip\": true", "\"rstrip\": true", "\"single_word\": true", "\"normalized\": true",
-     "\"content\": \"\"", "\"id\": ", "2147483647", "4294967296", "-1", "1e300", "null", "true", "[]", "{}", "\\p{L}", "\\s+", "(?!\\S)",
-     "(a*)*b", "(?i:", "[^", "]", "{1,3}", "{99999}", "|", "\\ud800", "\"\\u0120\"", "\\u2581", "<0x0A>", "\"merges\": [", "\"a b\""},
-    run};
+const FuzzTarget kFuzzTarget = {"tokenizer.json",
+                                {"\"type\": \"BPE\"",
+                                 "\"type\": \"WordPiece\"",
+                                 "\"type\": \"Sequence\"",
+                                 "\"type\": \"ByteLevel\"",
+                                 "\"type\": \"Split\"",
+                                 "\"type\": \"Replace\"",
+                                 "\"type\": \"Prepend\"",
+                                 "\"type\": \"Metaspace\"",
+                                 "\"type\": \"TemplateProcessing\"",
+                                 "\"type\": \"NFC\"",
+                                 "\"type\": \"Strip\"",
+                                 "\"Regex\": \"",
+                                 "\"String\": \"",
+                                 "\"byte_fallback\": true",
+                                 "\"ignore_merges\": true",
+                                 "\"added_tokens\": [",
+                                 "\"special\": true",
+                                 "\"lstrip\": true",
+                                 "\"rstrip\": true",
+                                 "\"single_word\": true",
+                                 "\"normalized\": true",
+                                 "\"content\": \"\"",
+                                 "\"id\": ",
+                                 "2147483647",
+                                 "4294967296",
+                                 "-1",
+                                 "1e300",
+                                 "null",
+                                 "true",
+                                 "[]",
+                                 "{}",
+                                 "\\p{L}",
+                                 "\\s+",
+                                 "(?!\\S)",
+                                 "(a*)*b",
+                                 "(?i:",
+                                 "[^",
+                                 "]",
+                                 "{1,3}",
+                                 "{99999}",
+                                 "|",
+                                 "\\ud800",
+                                 "\"\\u0120\"",
+                                 "\\u2581",
+                                 "<0x0A>",
+                                 "\"merges\": [",
+                                 "\"a b\""},
+                                true,
+                                run};
 
 }  // namespace anneal

@@ -1,4 +1,5 @@
-// Random changes of inputs. The same seed makes the same inputs, as long as the same ones are found interesting.
+// Random changes of inputs. The same seed makes the same inputs, as long as the same ones are found
+// interesting.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "base/random.h"
 
 namespace anneal {
@@ -14,11 +16,17 @@ class Mutator {
  public:
   static constexpr std::size_t kMaximumBytes = 64 << 10;
 
-  Mutator(std::uint64_t seed, const std::vector<std::string>& words) : seed_(seed), words_(words) {}
+  Mutator(std::uint64_t seed, const std::vector<std::string>& words, bool is_json)
+      : seed_(seed), words_(words), is_json_(is_json) {}
 
   std::size_t below(std::size_t limit) { return limit == 0 ? 0 : splitmix64(mix(seed_, ++drawn_)) % limit; }
 
   std::string mutated(std::string text, const std::string& other) {
+    if (is_json_ && below(4) != 0) {
+      auto json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+      const auto donor = Json::parse(other, nullptr, /*allow_exceptions=*/false);
+      if (!json.is_discarded()) return mutated_json(std::move(json), donor);
+    }
     for (auto changes = 1 + below(6); changes > 0; --changes) change(text, other);
     if (text.size() > kMaximumBytes) text.resize(kMaximumBytes);
     return text;
@@ -48,7 +56,8 @@ class Mutator {
       }
       case 5: {  // a piece again and again
         const auto piece = text.substr(at, length);
-        for (auto times = below(4) == 0 ? below(300) : below(4); times > 0 && text.size() < kMaximumBytes; --times)
+        for (auto times = below(4) == 0 ? below(300) : below(4); times > 0 && text.size() < kMaximumBytes;
+             --times)
           text.insert(at, piece);
         break;
       }
@@ -63,9 +72,56 @@ class Mutator {
     }
   }
 
+  std::string mutated_json(Json json, const Json& donor) {
+    for (auto changes = 1 + below(3); changes > 0; --changes) change(some_value(json), donor);
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+
+  // Any of all depths; the deeper, the rarer.
+  template <class AnyJson>
+  AnyJson& some_value(AnyJson& json) {
+    auto* value = &json;
+    while (value->is_structured() && !value->empty() && below(5) != 0)
+      value = &*std::next(value->begin(), static_cast<std::ptrdiff_t>(below(value->size())));
+    return *value;
+  }
+
+  void change(Json& value, const Json& donor) {
+    switch (below(6)) {
+      case 0:
+        if (!donor.is_discarded()) value = some_value(donor);
+        break;
+      case 1:
+        if (!words_.empty()) {
+          auto word = Json::parse(words_[below(words_.size())], nullptr, false);
+          value = word.is_discarded() ? Json(words_[below(words_.size())]) : std::move(word);
+        }
+        break;
+      case 2:
+        if (value.is_structured() && !value.empty())
+          value.erase(std::next(value.begin(), static_cast<std::ptrdiff_t>(below(value.size()))));
+        break;
+      case 3:
+        if (value.is_array()) value.push_back(some_value(value));
+        if (value.is_object()) value["type"] = some_value(donor);
+        break;
+      case 4:
+        if (value.is_number_integer()) value = static_cast<std::int64_t>(below(600)) - 10;
+        if (value.is_boolean()) value = !value.get<bool>();
+        break;
+      default:
+        if (value.is_string()) {
+          auto text = value.get<std::string>();
+          change(text, text);
+          value = text;
+        }
+    }
+  }
+
   std::uint64_t seed_;
   std::uint64_t drawn_ = 0;
   const std::vector<std::string>& words_;
+  bool is_json_;
 };
 
 }  // namespace anneal

@@ -67,7 +67,7 @@ class FaultyRun:
         return os.environ | {"OMP_NUM_THREADS": "1"} | preload | settings
 
     def start(self, *flags: str, **fault: Any) -> subprocess.CompletedProcess[str]:
-        """`fault`: at, kind, lasts, count, as tests/support/file_faults.cpp says."""
+        """`fault`: at, kind, lasts, path, count, as tests/support/file_faults.cpp says."""
         return subprocess.run(self.command(*flags), cwd=self.work, env=self._environment(fault), capture_output=True, text=True,
                               timeout=120)  # fmt: skip
 

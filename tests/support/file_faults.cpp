@@ -1,8 +1,8 @@
 // A library to preload: calls that change files below FAULT_ROOT are numbered, and the one whose number is
 // FAULT_AT goes wrong as FAULT_KIND says: `kill` (the process is killed before it), `torn` (half of a write
 // is done, then the process is killed), `short` (a write takes half), or the name of an error (ENOSPC, EIO,
-// EROFS), once or, with FAULT_LASTS=1, from then on. FAULT_COUNT names a file that gets the number of calls
-// so far.
+// EROFS), once or, with FAULT_LASTS=1, from then on. With FAULT_PATH only calls on paths that contain it
+// count. FAULT_COUNT names a file that gets the number of calls so far.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -31,7 +31,7 @@ std::string setting(const char* name) {
 }
 
 const std::string root = setting("FAULT_ROOT"), kind = setting("FAULT_KIND"),
-                  count_file = setting("FAULT_COUNT");
+                  count_file = setting("FAULT_COUNT"), only_path = setting("FAULT_PATH");
 const long fault_at = std::atol(setting("FAULT_AT").c_str());
 const bool lasts = setting("FAULT_LASTS") == "1";
 std::atomic<long> calls = 0;
@@ -75,7 +75,7 @@ void note_count(long count) {
 enum class Fate { kGoesOn, kFails, kHalf, kTorn };
 
 Fate fate_of(const std::string& path) {
-  if (!is_below_root(path)) return Fate::kGoesOn;
+  if (!is_below_root(path) || path.find(only_path) == path.npos) return Fate::kGoesOn;
   const long number = ++calls;
   note_count(number);
   if (fault_at <= 0 || (lasts ? number < fault_at : number != fault_at)) return Fate::kGoesOn;

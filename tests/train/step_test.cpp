@@ -222,7 +222,7 @@ TEST(Step, DropoutIsKeyedByStepAndSeed) {
   EXPECT_NE(loss_of(1, 1), loss_of(2, 1));
 }
 
-// Oracle: nothing to train on, nothing done.
+// Oracle: nothing to train on, nothing done (case 21 of the bad inputs, behind what drops such samples).
 TEST(Step, APoolWithoutTrainedPositionsDoesNothing) {
   Loaded loaded({"LlamaForCausalLM", false, {"all-linear"}});
   for (auto& sample : loaded.pool) sample.prompt_length = 1000;
