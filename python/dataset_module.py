@@ -31,7 +31,7 @@ class HFDatasetConfig:
     # assistant's turns are trained. A column tools, where there is one (or what hfdc_field_mapping maps it to), holds the
     # tools of a row.
     messages_field: str = ""
-    # Accepted for compatibility: data is prepared by one thread, at about the speed of the disk.
+    # Accepted for compatibility: one thread makes the rows, others hash and write behind it.
     num_proc: int = 8
     # Branch, tag or commit of a dataset on the hub.
     revision: str = "main"

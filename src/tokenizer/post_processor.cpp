@@ -1,14 +1,21 @@
 #include "tokenizer/post_processor.h"
 
+#include <limits>
+
 namespace anneal {
 namespace {
+
+std::int32_t id_of(const Json& value, const Component& place) {
+  if (!value.is_number_integer() || value < 0 || value > std::numeric_limits<std::int32_t>::max())
+    place.damaged(value.dump(-1, ' ', false, Json::error_handler_t::replace) + " is not an id");
+  return value.get<std::int32_t>();
+}
 
 // ["</s>", 2]
 std::int32_t token_pair_id(const Component& component, const char* key) {
   const Component pair = component.child(key);
-  if (!pair.json.is_array() || pair.json.size() != 2 || !pair.json[1].is_number_integer())
-    pair.damaged("this is not a token and its id");
-  return pair.json[1].get<std::int32_t>();
+  if (!pair.json.is_array() || pair.json.size() != 2) pair.damaged("this is not a token and its id");
+  return id_of(pair.json[1], pair);
 }
 
 }  // namespace
@@ -48,9 +55,9 @@ void PostProcessor::add_template(const Component& component) {
       continue;
     }
     const auto name = piece.child("SpecialToken").value<std::string>("id");
-    const auto ids = special_tokens.child(name.c_str()).value<std::vector<std::int32_t>>("ids");
     auto& side = sequence_seen ? trailing : leading;
-    side.insert(side.end(), ids.begin(), ids.end());
+    const Component token = special_tokens.child(name.c_str());
+    for (const auto& id : token.value<std::vector<Json>>("ids")) side.push_back(id_of(id, token));
   }
   if (!sequence_seen) component.unsupported("a template without the sequence");
 }

@@ -264,7 +264,10 @@ std::int64_t Tokenizer::vocab_size() const {
 
 std::int32_t Tokenizer::largest_id() const {
   const auto& added = state_->added.by_id();
-  return std::max(state_->model->vocabulary.largest_id(), added.empty() ? -1 : added.rbegin()->first);
+  auto largest = std::max(state_->model->vocabulary.largest_id(), added.empty() ? -1 : added.rbegin()->first);
+  for (const auto* ids : {&state_->post_processor.leading, &state_->post_processor.trailing})
+    for (const auto id : *ids) largest = std::max(largest, id);
+  return largest;
 }
 
 std::optional<std::int32_t> Tokenizer::bos_id() const {

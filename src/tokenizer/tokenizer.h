@@ -55,7 +55,7 @@ class Tokenizer {
   std::vector<std::int32_t> leading_special_ids() const;
   std::vector<std::int32_t> trailing_special_ids() const;
   std::int64_t vocab_size() const;  // tokens, added ones included
-  std::int32_t largest_id() const;  // may exceed vocab_size() where the ids have gaps
+  std::int32_t largest_id() const;  // of tokens and of what the post-processor adds; the ids may have gaps
 
   std::optional<std::int32_t> bos_id() const;
   std::optional<std::int32_t> eos_id()

@@ -59,13 +59,13 @@ def test_fails_at_any_call(undisturbed, kind: str, lasts: int):
         assert_equal(run, outcome, what)
 
 
-@pytest.mark.parametrize("lock", ["out/data.lock", "out/results/run/.lock"])
+@pytest.mark.parametrize(("lock", "named"), [("out/data.lock", "out/data.lock"), ("out/results/run/.lock", "out/results/run")])
 @pytest.mark.parametrize(("kind", "code"), [("ENOSPC", RESOURCES), ("EROFS", USAGE)])
-def test_a_lock_that_cannot_be_made(undisturbed, lock: str, kind: str, code: int):
+def test_a_lock_that_cannot_be_made(undisturbed, lock: str, named: str, kind: str, code: int):
     run, outcome, _ = undisturbed
     run.reset()
     done = run.start(at=1, kind=kind, lasts=1, path=lock)
-    assert done.returncode == code and lock in done.stderr and "try:" in done.stderr, f"{done.returncode}: {done.stderr}"
+    assert done.returncode == code and named in done.stderr and "try:" in done.stderr, f"{done.returncode}: {done.stderr}"
     assert run.start().returncode == OK
     assert_equal(run, outcome, f"{kind} at {lock}")
 

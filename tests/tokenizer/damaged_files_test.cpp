@@ -106,6 +106,17 @@ TEST(TokenizerFile, DamagedFiles) {
   expect_refused_with("/normalizer", R"({"type": 3})", {"type"});
   expect_refused_with("/normalizer", R"("NFC")", {"normalizer"});
   expect_refused_with("/post_processor", R"({"type": "RobertaProcessing", "sep": 3, "cls": 4})", {"cls"});
+  expect_refused_with("/post_processor",
+                      R"({"type": "RobertaProcessing", "sep": ["a", 0], "cls": ["a", -1]})",
+                      {"-1 is not an id", "cls"});
+  for (const char* id : {"-1", "4294967296", "1.5", "null"})
+    expect_refused_with(
+        "/post_processor",
+        (R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "a"}}, {"Sequence": {"id": "A"}}],
+            "special_tokens": {"a": {"ids": [)" +
+         std::string(id) + "]}}}")
+            .c_str(),
+        {std::string(id) + " is not an id", "special_tokens.a"});
 }
 
 }  // namespace

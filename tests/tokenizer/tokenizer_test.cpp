@@ -41,6 +41,15 @@ TEST(Tokenizer, MergesByRank) {
   EXPECT_EQ(tokenizer.largest_id(), 7);
 }
 
+// Oracle: hand numbers. Found by fuzzing: who checks ids against an embedding asks for the largest one.
+TEST(Tokenizer, TheLargestIdMayBeThePostProcessors) {
+  auto json = small_tokenizer();
+  json["post_processor"] = Json::parse(R"({"type": "BertProcessing", "cls": ["a", 40], "sep": ["b", 30]})");
+  const auto tokenizer = load_tokenizer(json);
+  EXPECT_EQ(tokenizer.encode("ab"), (Ids{40, 4, 30}));
+  EXPECT_EQ(tokenizer.largest_id(), 40);
+}
+
 // Oracle: hand numbers; spec 3.2.
 TEST(Tokenizer, PromptHasNoTrailingSpecials) {
   const auto tokenizer = load_tokenizer(with_specials(small_tokenizer()));
