@@ -1,9 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-<<<<<<< HEAD
-.PHONY: setup build install wheel test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality test-vllm check format clean
-=======
-.PHONY: setup build test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality fuzz test-vllm check format clean
->>>>>>> wt-d8
+.PHONY: setup build install wheel test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality fuzz test-vllm check format clean
 
 setup:
 	@tools/setup
