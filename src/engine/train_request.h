@@ -83,8 +83,8 @@ struct RunOptions {
   }
 
   void validate(std::vector<Problem>& problems) const {
-    if (run_name && (run_name->empty() || *run_name == "." || *run_name == ".." ||
-                     run_name->find('/') != run_name->npos))
+    if (run_name &&
+        (run_name->empty() || *run_name == "." || *run_name == ".." || run_name->find('/') != run_name->npos))
       problems.push_back({"\"" + *run_name + "\" is not the name of one folder", "--run_name",
                           "give a name without /; --results_dir says where its folder lies"});
     if (events_fd && !is_open_for_writing(*events_fd))
