@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RELEASE = ROOT / "build" / "release"
-PLATFORM = "manylinux_2_34_x86_64"  # the newest symbols of glibc that are used; auditwheel refuses newer ones
+PLATFORM = "manylinux_2_35_x86_64"  # the newest symbols of glibc and libstdc++ that are used; auditwheel refuses newer ones
 PINNED = ("torch", "pyarrow")
 # Of the packages that are asked for: the program loads them from there.
 OF_PACKAGES = ("libtorch*", "libc10*", "libgomp*", "libcudart*", "libarrow*", "libparquet*")

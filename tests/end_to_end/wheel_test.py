@@ -48,7 +48,7 @@ def within(environment: Path, *words: str | Path) -> list[str | Path]:
 
 
 def test_what_it_asks_for_and_holds(wheel: Path):
-    assert wheel.name.endswith("-py3-none-manylinux_2_34_x86_64.whl")
+    assert wheel.name.endswith("-py3-none-manylinux_2_35_x86_64.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = (archive.read(name).decode() for name in names if name.endswith("/METADATA"))
