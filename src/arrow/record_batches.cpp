@@ -179,6 +179,7 @@ std::unique_ptr<RecordBatches> open_ipc(const ArrowInput& input, const ChooseCol
   const auto file = open_file(input);
   const auto start = require(file->ReadAt(0, kIpcFileMagic.size()), name);
   if (std::string_view(*start) == kIpcFileMagic) return std::make_unique<IpcFileBatches>(file, name, choose);
+  require(file->Seek(0), name);  // it refuses to be read on after ReadAt()
   return std::make_unique<IpcStreamBatches>(file, name, choose);
 }
 
