@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/piped_process.h"
+#include "base/program_folder.h"
 #include "base/python_programs.h"
 #include "data/arrow_rows.h"
 
@@ -48,7 +49,7 @@ std::vector<std::string> command_of(const LibraryLoad& load) {
   if (!python)
     fail(ExitCode::kUsage, "there is no Python for the `datasets` library", load.folder.string(),
          "name one that has the library in ANNEAL_PYTHON, or convert the data to .jsonl");
-  const auto script = fs::read_symlink("/proc/self/exe").parent_path() / "stream_dataset.py";
+  const auto script = program_folder() / "stream_dataset.py";
   return {python->string(), script.string(), "--folder", load.folder.string(),
           "--config",       load.config,     "--split",  load.split};
 }
