@@ -8,10 +8,31 @@
 
 #include <algorithm>
 
+#include "nn/block_gemm.h"
 #include "nn/rms_norm.h"
 #include "plan/step_memory.h"
 
 namespace anneal {
+namespace {
+
+void set_logits(const at::Tensor& x_ME, const at::Tensor& weight_VE, at::Tensor& logits_MV) {
+  if (takes_block_gemm(x_ME))
+    multiply({x_ME, weight_VE, WeightLayout::kOutputsByInputs}, {}, {}, logits_MV, /*accumulate=*/false);
+  else
+    at::linear_out(logits_MV, x_ME, weight_VE);
+}
+
+void set_input_gradient(const at::Tensor& d_logits_MV, const at::Tensor& weight_VE, at::Tensor dx_ME) {
+  if (!takes_long_gemm(d_logits_MV, weight_VE)) {
+    at::mm_out(dx_ME, d_logits_MV, weight_VE);
+    return;
+  }
+  auto sums_ME = at::empty(dx_ME.sizes(), dx_ME.options().dtype(at::kFloat));
+  multiply_long(d_logits_MV, weight_VE, sums_ME);
+  dx_ME.copy_(sums_ME);
+}
+
+}  // namespace
 
 HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, const TokenBatch& batch,
                          std::optional<double> gradient_scale) {
@@ -30,11 +51,10 @@ HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, con
     const auto chunk_ME = normed_ME.slice(0, begin, end);
     // Reused: making fresh pages for it costs a tenth of the product.
     auto logits_MV = logits_buffer.slice(0, 0, end - begin);
-    at::linear_out(logits_MV, chunk_ME, weight_VE);
+    set_logits(chunk_ME, weight_VE, logits_MV);
     cross_entropy(logits_MV, batch.targets_M.slice(0, begin, end), gradient_scale, losses_M.rows(begin, end));
     if (!gradient_scale) continue;
-    auto out = d_normed_ME.slice(0, begin, end);
-    at::mm_out(out, logits_MV, weight_VE);
+    set_input_gradient(logits_MV, weight_VE, d_normed_ME.slice(0, begin, end));
     if (auto* parameter = model.head_parameter()) parameter->gradient.add_(at::mm(logits_MV.t(), chunk_ME));
   }
   if (!gradient_scale) return {on_host(losses_M), {}};

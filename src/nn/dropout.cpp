@@ -7,9 +7,7 @@
 #include <ATen/ops/bitwise_xor.h>
 #include <ATen/ops/cat.h>
 
-#include <cmath>
-
-#include "base/random.h"
+#include "nn/dropout_words.h"
 #include "nn/element_type.h"
 #include "nn/plain_forms.h"
 
@@ -21,27 +19,11 @@ namespace {
 struct DropRows {
   const at::Tensor& from;
   const DropoutKeys& keys;
-  std::int32_t threshold;  // an element is dropped where its 16 bits are below
+  std::int32_t threshold;
   float scale;
   at::Tensor& to;
   bool accumulate;
 };
-
-// In each block of 32 elements, word w of 16 decides element w with its low half and element w + 16 with its
-// high half: whole vectors of any length up to 16 lanes then need no shuffles.
-constexpr std::size_t kWordsPerBlock = 16;
-constexpr std::size_t first_element(std::size_t word) {
-  return word / kWordsPerBlock * 2 * kWordsPerBlock + word % kWordsPerBlock;
-}
-
-// A 32-bit mixer of two multiplications with the key's second half put in between. The constants are those of
-// Wellons' low-bias search ("hash-prospector").
-constexpr std::uint32_t kFirstFactor = 0x7FEB352DU, kSecondFactor = 0x846CA68BU;
-
-std::uint64_t element_key(const DropoutKeys& keys, std::int64_t row) {
-  return mix(static_cast<std::uint64_t>(keys.row_keys_N.const_data_ptr<std::int64_t>()[row]),
-             keys.module_key);
-}
 
 }  // namespace
 }  // namespace anneal
@@ -51,7 +33,7 @@ std::uint64_t element_key(const DropoutKeys& keys, std::int64_t row) {
 #define HWY_TARGET_INCLUDE "nn/dropout.cpp"
 #include <hwy/foreach_target.h>
 
-#include "nn/simd-inl.h"
+#include "nn/dropout-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
@@ -66,30 +48,9 @@ HWY_INLINE void drop_vector(const DropRows& d, const T* from, T* to, std::size_t
 
 template <class T>
 void drop_row(const DropRows& d, std::uint64_t key, const T* from, T* to, std::size_t width) {
-  const hn::RebindToUnsigned<FloatTag> u32;
-  const std::size_t lanes = hn::Lanes(u32);
-  const auto low = hn::Set(u32, static_cast<std::uint32_t>(key));
-  const auto high = hn::Set(u32, static_cast<std::uint32_t>(key >> 32));
-  const hn::RebindToSigned<FloatTag> i32;  // Highway orders signed lanes only; 16 bits fit
-  const auto last_dropped = hn::Set(i32, d.threshold - 1);
-  const auto low_half = hn::Set(u32, 0xFFFF);
-  const auto keep = [&](auto bits) HWY_ATTR {
-    return hn::RebindMask(FloatTag(), hn::Gt(hn::BitCast(i32, bits), last_dropped));
-  };
-  for (std::size_t word = 0;; word += lanes) {
-    const std::size_t at = first_element(word);
-    if (at >= width) break;
-    auto z = hn::Add(hn::Iota(u32, static_cast<std::uint32_t>(word)), low);
-    z = hn::Mul(hn::Xor(z, hn::ShiftRight<16>(z)), hn::Set(u32, kFirstFactor));
-    z = hn::Xor(z, high);
-    z = hn::Mul(hn::Xor(z, hn::ShiftRight<15>(z)), hn::Set(u32, kSecondFactor));
-    z = hn::Xor(z, hn::ShiftRight<16>(z));
-    drop_vector(d, from + at, to + at, std::min(lanes, width - at), keep(hn::And(z, low_half)));
-    const std::size_t second = at + kWordsPerBlock;
-    if (second < width)
-      drop_vector(d, from + second, to + second, std::min(lanes, width - second),
-                  keep(hn::ShiftRight<16>(z)));
-  }
+  for_each_kept(key, d.threshold, 0, width, [&](std::size_t at, std::size_t count, auto keep) HWY_ATTR {
+    drop_vector(d, from + at, to + at, count, keep);
+  });
 }
 
 void drop_rows(const DropRows& d, std::int64_t begin, std::int64_t end) {
@@ -111,13 +72,9 @@ namespace {
 
 HWY_EXPORT(drop_rows);
 
-std::int32_t threshold_of(double probability) {
-  return static_cast<std::int32_t>(std::lround(probability * 65536));
-}
-
 void run(const at::Tensor& from, const DropoutKeys& keys, double probability, at::Tensor& to,
          bool accumulate) {
-  const DropRows rows{from, keys,      threshold_of(probability), static_cast<float>(1 / (1 - probability)),
+  const DropRows rows{from, keys,      drop_threshold(probability), static_cast<float>(1 / (1 - probability)),
                       to,   accumulate};
   at::parallel_for(0, from.size(0), 8, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(drop_rows)(rows, begin, end);
@@ -175,7 +132,7 @@ at::Tensor dropout_mask(std::int64_t width, const DropoutKeys& keys, double prob
   z_NW = xor_shifted(z_NW, 15).mul_(kSecondFactor).bitwise_and_(kLow32);
   z_NW = xor_shifted(z_NW, 16).view({keys_N1.size(0), blocks, kWordsPerBlock});
   const auto bits = at::cat({z_NW.bitwise_and(0xFFFF), at::bitwise_right_shift(z_NW, 16)}, 2);
-  return bits.view({keys_N1.size(0), -1}).slice(1, 0, width).ge(threshold_of(probability));
+  return bits.view({keys_N1.size(0), -1}).slice(1, 0, width).ge(drop_threshold(probability));
 }
 
 void dropout(const at::Tensor& x_ND, const DropoutKeys& keys, double probability, at::Tensor& y_ND) {

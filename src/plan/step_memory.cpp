@@ -40,30 +40,34 @@ PerToken kept_of(const ModelConfig& c, const LayerShape& layer) {
   return kept;
 }
 
-bool drops(const ModelShape& shape, const LinearShape& linear) {
-  return linear.rank > 0 && shape.lora_dropout > 0;
+// Whether what is dropped of an input's gradient is there as a tensor: the processor's kernels for bfloat16
+// drop it on its way to the sum (nn/block_gemm.h), but for DoRA.
+bool holds_dropped(const ModelShape& shape, const LinearShape& linear, const StepSetup& setup) {
+  if (linear.rank == 0 || shape.lora_dropout == 0) return false;
+  return setup.is_gpu || setup.compute_bytes == kFloat || linear.has_magnitude;
 }
 
 // Backward through the MLP, beyond what is kept and the gradient that comes in: values of a token.
-std::int64_t mlp_values_at_work(const ModelShape& shape, const LayerShape& layer) {
+std::int64_t mlp_values_at_work(const ModelShape& shape, const LayerShape& layer, const StepSetup& setup) {
   const auto hidden = shape.config.hidden_size, wide = wide_of(layer);
   const auto& up = layer.mlp_inputs.front();
   // The normed input; the activation, its gradient, and that of the dropped activation.
-  const auto down = hidden + 2 * wide + (drops(shape, layer.mlp_output) ? wide : 0);
+  const auto down = hidden + 2 * wide + (holds_dropped(shape, layer.mlp_output, setup) ? wide : 0);
   // The gradient of the activation stays; that of the input, and what is dropped of it.
-  const auto inputs = hidden + wide + hidden + (drops(shape, up) ? hidden : 0);
+  const auto inputs = hidden + wide + hidden + (holds_dropped(shape, up, setup) ? hidden : 0);
   // Both gradients in one tensor, while they are there apart.
   const auto fused = layer.mlp_inputs.size() == 1 ? hidden + wide + 2 * wide : 0;
   return std::max({down, inputs, fused});
 }
 
 // The same of attention; the MLP's activations are gone by then.
-std::int64_t attention_values_at_work(const ModelShape& shape, const LayerShape& layer) {
+std::int64_t attention_values_at_work(const ModelShape& shape, const LayerShape& layer,
+                                      const StepSetup& setup) {
   const auto& c = shape.config;
   const auto hidden = c.hidden_size, q = c.q_width(), kv = c.kv_width();
   const auto rotated = c.has_qk_norm ? q + kv : 0;
   const auto gradients = q + q + 2 * kv;  // of what was attended to, of queries, keys and values
-  const auto inputs = hidden + (drops(shape, layer.attention_inputs.front()) ? hidden : 0);
+  const auto inputs = hidden + (holds_dropped(shape, layer.attention_inputs.front(), setup) ? hidden : 0);
   const auto fused = layer.attention_inputs.size() == 1 ? q + 2 * kv : 0;
   return hidden + gradients + std::max({rotated, inputs, fused}) -
          (layer.experts_per_token > 0 ? 0 : 2 * wide_of(layer));
@@ -85,9 +89,9 @@ std::int64_t float_bytes_at_work(const LayerShape& layer) {
 std::int64_t layer_bytes_at_work(const ModelShape& shape, const LayerShape& layer, const StepSetup& setup) {
   const auto compute = setup.compute_bytes;
   auto mlp = layer.experts_per_token > 0 ? expert_bytes_at_work(shape, layer, compute)
-                                         : mlp_values_at_work(shape, layer) * compute;
+                                         : mlp_values_at_work(shape, layer, setup) * compute;
   if (setup.is_gpu) mlp += float_bytes_at_work(layer);
-  return std::max(mlp, attention_values_at_work(shape, layer) * compute);
+  return std::max(mlp, attention_values_at_work(shape, layer, setup) * compute);
 }
 
 std::int64_t largest_matrix(const ModelShape& shape) {
