@@ -24,12 +24,18 @@ struct PackTask {
   std::int64_t column, columns, from, inner;
 };
 
-// Where sums go: `rows` rows of `width` columns of y, which lie `stride` apart, from `row` and `column` on.
+// Rows of one group and columns of one block of a result.
+struct Cell {
+  std::int64_t row, rows, column, columns;
+  bool is_new_column;  // to the one who visits
+};
+
+// Where the sums of a cell go, rows of kTile each: to rows of y, which lie `stride` apart, together with what
+// is left of the update, where there is dropout.
 struct StoreTask {
-  const float* update;  // sums of the update, in rows of kTile, where there is one
-  std::int64_t rows, width;
-  BFloat16* y;
-  std::int64_t stride, row, column;
+  const float* update;
+  BFloat16* y;  // at the cell's first element
+  std::int64_t stride;
   bool accumulate;
   const ProductDropout* drop;
 };
@@ -123,30 +129,23 @@ void pack_block(const PackTask& task, BFloat16* packed) {
     pack_inputs(task, packed);
 }
 
-void add_update_row(const StoreTask& task, std::int64_t row, float* sums) {
-  const float* update = task.update + row * kTile;
-  const auto width = static_cast<std::size_t>(task.width);
-  if (!task.drop) {
-    for_each_vector(width, [&](std::size_t at, std::size_t count) HWY_ATTR {
-      store(hn::Add(load(sums + at, count), load(update + at, count)), sums + at, count);
-    });
-    return;
-  }
-  const auto scale = hn::Set(FloatTag(), static_cast<float>(1 / (1 - task.drop->probability)));
-  for_each_kept(element_key(task.drop->keys, task.row + row), drop_threshold(task.drop->probability),
-                static_cast<std::size_t>(task.column), width,
+void add_dropped(const ProductDropout& drop, const Cell& cell, std::int64_t row, const float* update,
+                 float* sums) {
+  const auto scale = hn::Set(FloatTag(), static_cast<float>(1 / (1 - drop.probability)));
+  for_each_kept(element_key(drop.keys, cell.row + row), drop_threshold(drop.probability),
+                static_cast<std::size_t>(cell.column), static_cast<std::size_t>(cell.columns),
                 [&](std::size_t at, std::size_t count, auto keep) HWY_ATTR {
                   const auto kept = hn::IfThenElseZero(keep, hn::Mul(load(update + at, count), scale));
                   store(hn::Add(load(sums + at, count), kept), sums + at, count);
                 });
 }
 
-void store_block(const StoreTask& task, float* sums) {
-  for (std::int64_t row = 0; row < task.rows; ++row) {
+void store_cell(const StoreTask& task, const Cell& cell, float* sums) {
+  for (std::int64_t row = 0; row < cell.rows; ++row) {
     float* sums_of_row = sums + row * kTile;
-    if (task.update) add_update_row(task, row, sums_of_row);
+    if (task.drop) add_dropped(*task.drop, cell, row, task.update + row * kTile, sums_of_row);
     BFloat16* y = task.y + row * task.stride;
-    for_each_vector(static_cast<std::size_t>(task.width), [&](std::size_t at, std::size_t count) HWY_ATTR {
+    for_each_vector(static_cast<std::size_t>(cell.columns), [&](std::size_t at, std::size_t count) HWY_ATTR {
       auto value = load(sums_of_row + at, count);
       if (task.accumulate) value = hn::Add(value, load(y + at, count));
       store(value, y + at, count);
@@ -162,25 +161,39 @@ namespace anneal {
 namespace {
 
 HWY_EXPORT(pack_block);
-HWY_EXPORT(store_block);
+HWY_EXPORT(store_cell);
 
 constexpr std::int64_t kFewestRows = 128;
-constexpr std::int64_t kGroupRows = 4 * kTile;  // rows whose sums stay in the second-level cache
-constexpr std::int64_t kInnerPart = 1024;       // inner elements of a packed block that stay there too
+constexpr std::int64_t kGroupRows = 2 * kTile;  // rows whose sums stay in the first-level cache
+constexpr std::int64_t kInnerPart = 1024;       // inner elements of a packed block that stay in the second
 constexpr std::int64_t kLongPart = 2 * kInnerPart;
 
-std::int64_t columns_of(const Factors& f) {
-  return f.weight.size(f.layout == WeightLayout::kOutputsByInputs ? 0 : 1);
+// A result as groups of rows under blocks of columns. What threads are given of it differs by one group, and
+// a thread packs a block once.
+struct Grid {
+  std::int64_t rows, columns;
+  std::int64_t groups() const { return (rows + kGroupRows - 1) / kGroupRows; }
+  std::int64_t size() const { return groups() * ((columns + kTile - 1) / kTile); }
+};
+
+// Calls visit(Cell) for the cells from `begin` to `end`, column after column.
+template <class Visit>
+void for_each_cell(const Grid& grid, std::int64_t begin, std::int64_t end, const Visit& visit) {
+  for (std::int64_t index = begin; index < end; ++index) {
+    const auto row = index % grid.groups() * kGroupRows, column = index / grid.groups() * kTile;
+    visit(Cell{row, std::min(kGroupRows, grid.rows - row), column, std::min(kTile, grid.columns - column),
+               index == begin || row == 0});
+  }
 }
 
-void pack(const Factors& f, std::int64_t column, std::int64_t from, std::int64_t inner,
+void pack(const Factors& f, const Cell& cell, std::int64_t from, std::int64_t inner,
           std::vector<BFloat16>& packed) {
   packed.resize(static_cast<std::size_t>(inner * kTile));
   const PackTask task{f.weight.const_data_ptr<BFloat16>(),
                       f.weight.stride(0),
                       f.layout,
-                      column,
-                      std::min(kTile, columns_of(f) - column),
+                      cell.column,
+                      cell.columns,
                       from,
                       inner};
   HWY_DYNAMIC_DISPATCH(pack_block)(task, packed.data());
@@ -198,19 +211,13 @@ void multiply_rows(const BFloat16* x, std::int64_t stride, std::int64_t rows, st
   }
 }
 
-void multiply_group(const Factors& f, std::int64_t first_row, std::int64_t rows,
-                    const std::vector<BFloat16>& packed, float* sums) {
+void multiply_cell(const Factors& f, const Cell& cell, const std::vector<BFloat16>& packed, float* sums,
+                   bool accumulate) {
   const auto inner = f.x_MK.size(1), stride = f.x_MK.stride(0);
-  const BFloat16* x = f.x_MK.const_data_ptr<BFloat16>() + first_row * stride;
+  const BFloat16* x = f.x_MK.const_data_ptr<BFloat16>() + cell.row * stride;
   for (std::int64_t from = 0; from < inner; from += kInnerPart)
-    multiply_rows(x + from, stride, rows, std::min(kInnerPart, inner - from), packed.data() + from * kTile,
-                  sums, kTile, from > 0);
-}
-
-// Blocks of columns are divided among threads; where there are few, rows are too.
-std::int64_t parts_of_rows(std::int64_t rows, std::int64_t blocks) {
-  const auto wanted = (4 * at::get_num_threads() + blocks - 1) / blocks;
-  return std::clamp<std::int64_t>(wanted, 1, (rows + kGroupRows - 1) / kGroupRows);
+    multiply_rows(x + from, stride, cell.rows, std::min(kInnerPart, inner - from),
+                  packed.data() + from * kTile, sums, kTile, accumulate || from > 0);
 }
 
 }  // namespace
@@ -226,55 +233,45 @@ bool takes_long_gemm(const at::Tensor& x_MK, const at::Tensor& weight_KN) {
 
 void multiply(const Factors& product, const std::optional<Factors>& update,
               const std::optional<ProductDropout>& drop, at::Tensor& y_MN, bool accumulate) {
-  const auto rows = y_MN.size(0), columns = y_MN.size(1), stride = y_MN.stride(0);
-  const auto blocks = (columns + kTile - 1) / kTile, parts = parts_of_rows(rows, blocks);
-  const auto rows_of_part = (rows + parts - 1) / parts;
+  const Grid grid{y_MN.size(0), y_MN.size(1)};
+  const auto stride = y_MN.stride(0);
   BFloat16* y = y_MN.mutable_data_ptr<BFloat16>();
-  at::parallel_for(0, blocks * parts, 1, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(0, grid.size(), 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<BFloat16> packed, packed_update;
-    std::vector<float> sums(kGroupRows * kTile), update_sums(update ? kGroupRows * kTile : 0);
-    for (std::int64_t index = begin; index < end; ++index) {
-      const auto column = index / parts * kTile, first = index % parts * rows_of_part;
-      const auto last = std::min(rows, first + rows_of_part);
-      if (index == begin || index % parts == 0) {
-        pack(product, column, 0, product.x_MK.size(1), packed);
-        if (update) pack(*update, column, 0, update->x_MK.size(1), packed_update);
+    std::vector<float> sums(kGroupRows * kTile), dropped(drop ? kGroupRows * kTile : 0);
+    for_each_cell(grid, begin, end, [&](const Cell& cell) {
+      if (cell.is_new_column) {
+        pack(product, cell, 0, product.x_MK.size(1), packed);
+        if (update) pack(*update, cell, 0, update->x_MK.size(1), packed_update);
       }
-      for (std::int64_t row = first; row < last; row += kGroupRows) {
-        const auto count = std::min(kGroupRows, last - row);
-        multiply_group(product, row, count, packed, sums.data());
-        if (update) multiply_group(*update, row, count, packed_update, update_sums.data());
-        const StoreTask task{update ? update_sums.data() : nullptr,
-                             count,
-                             std::min(kTile, columns - column),
-                             y + row * stride + column,
-                             stride,
-                             row,
-                             column,
-                             accumulate,
-                             drop ? &*drop : nullptr};
-        HWY_DYNAMIC_DISPATCH(store_block)(task, sums.data());
-      }
-    }
+      multiply_cell(product, cell, packed, sums.data(), /*accumulate=*/false);
+      if (update)
+        multiply_cell(*update, cell, packed_update, drop ? dropped.data() : sums.data(), !drop.has_value());
+      const StoreTask task{dropped.data(), y + cell.row * stride + cell.column, stride, accumulate,
+                           drop ? &*drop : nullptr};
+      HWY_DYNAMIC_DISPATCH(store_cell)(task, cell, sums.data());
+    });
     release_tiles();
   });
 }
 
 void multiply_long(const at::Tensor& x_MK, const at::Tensor& weight_KN, at::Tensor& y_MN) {
   const Factors product{x_MK, weight_KN, WeightLayout::kInputsByOutputs};
-  const auto rows = x_MK.size(0), inner = x_MK.size(1), columns = y_MN.size(1);
-  const BFloat16* x = x_MK.const_data_ptr<BFloat16>();
+  const Grid grid{y_MN.size(0), y_MN.size(1)};
+  const auto inner = x_MK.size(1);
   float* y = y_MN.mutable_data_ptr<float>();
-  at::parallel_for(0, columns / kTile, 1, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(0, grid.size(), 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<BFloat16> packed;
     for (std::int64_t from = 0; from < inner; from += kLongPart)
-      for (std::int64_t block = begin; block < end; ++block) {
+      for_each_cell(grid, begin, end, [&](const Cell& cell) {
         const auto part = std::min(kLongPart, inner - from);
-        pack(product, block * kTile, from, part, packed);
+        if (cell.is_new_column) pack(product, cell, from, part, packed);
+        const BFloat16* x = x_MK.const_data_ptr<BFloat16>() + cell.row * x_MK.stride(0) + from;
         for (std::int64_t at = 0; at < part; at += kInnerPart)
-          multiply_rows(x + from + at, x_MK.stride(0), rows, std::min(kInnerPart, part - at),
-                        packed.data() + at * kTile, y + block * kTile, columns, from + at > 0);
-      }
+          multiply_rows(x + at, x_MK.stride(0), cell.rows, std::min(kInnerPart, part - at),
+                        packed.data() + at * kTile, y + cell.row * grid.columns + cell.column, grid.columns,
+                        from + at > 0);
+      });
     release_tiles();
   });
 }
