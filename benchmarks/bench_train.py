@@ -1,8 +1,7 @@
-"""LoRA training speed and peak memory: anneal against HF Trainer + PEFT, same data, model and flags, in one run.
+"""Training speed and peak memory: anneal against HF Trainer (+ PEFT), same data, model and flags, in one run.
 
-Model: Qwen3-0.6B widths with a few layers and random weights. Data: gsm8k, question -> answer. Recipe: gradient
-checkpointing and padding in the peer, 2 x 4 samples a step, rank 32 on seven targets, dropout 0.1, bf16. The two take
-turns; a figure is the median of real tokens/s over all steps but the first of each run.
+The programs take turns; a figure is the median of real tokens/s over all steps but the first of each run. Memory is the peak
+above the weights and what the optimizer holds (parameters, gradients and moments in float32), the same bytes for both.
 """
 
 import argparse
@@ -18,15 +17,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
-SHAPE = SHARED / "models" / "qwen3-0.6b-shape"
-GSM8K = SHARED / "data" / "gsm8k" / "train.jsonl"
-WORK = ROOT / "build" / "bench-train"
+from train_cases import CASES, GSM8K, QWEN3, ROOT, SHARED, WORK, Case
+
 RESULTS = ROOT / "benchmarks" / "results"
-ROWS = 512
 SEED = 16257
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+__all__ = ["RESULTS", "ROOT", "SHARED", "cpu_name"]
 
 
 @dataclass
@@ -36,7 +31,10 @@ class Run:
     rates: list[float]
     peak_gb: float
     wall_seconds: float
+    start_seconds: float  # from the command to the start of the first step
     losses: list[float]
+    flops: float = 0  # of ours: what a second of its steps computed, as the model needs it
+    limit_share: float = 0  # as the log has it
 
 
 @dataclass
@@ -53,42 +51,32 @@ class Series:
         return max(run.peak_gb for run in self.runs)
 
     @property
-    def wall_seconds(self) -> float:
-        return statistics.median([run.wall_seconds for run in self.runs])
+    def start_seconds(self) -> float:
+        return statistics.median([run.start_seconds for run in self.runs])
+
+    @property
+    def limit_share(self) -> float:
+        return statistics.median([run.limit_share for run in self.runs])
+
+    @property
+    def flops(self) -> float:
+        return statistics.median([run.flops for run in self.runs])
 
 
-def make_model(layers: int) -> Path:
-    """A folder with random weights; made once."""
-    folder = WORK / f"qwen3-0.6b-{layers}-layers"
-    if (folder / "tokenizer.json").exists():
-        return folder
-    print(f"bench: writing {folder.relative_to(ROOT)}", flush=True)
-    code = (
-        "import sys, torch; from transformers import AutoConfig, AutoModelForCausalLM;"
-        "from transformers.utils import logging; logging.disable_progress_bar();"
-        "torch.manual_seed(1); config = AutoConfig.from_pretrained(sys.argv[1]);"
-        "config.num_hidden_layers = int(sys.argv[3]); config.layer_types = ['full_attention'] * int(sys.argv[3]);"
-        "AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(sys.argv[2])"
-    )
-    subprocess.run([sys.executable, "-c", code, SHAPE, folder, str(layers)], check=True)
-    for path in (SHAPE / "chat_template.jinja", SHAPE / "tokenizer_config.json", SHAPE / "tokenizer.json"):
-        (folder / path.name).write_bytes(path.read_bytes())  # tokenizer.json last: it marks the folder as whole
-    return folder
+@dataclass
+class Measured:
+    case: Case
+    states_gb: float  # weights, and what the optimizer holds
+    series: list[Series]  # ours first
+
+    @property
+    def ours(self) -> Series:
+        return self.series[0]
 
 
-def make_data() -> Path:
-    folder = WORK / "data"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in GSM8K.read_text(encoding="utf-8").splitlines()[: ROWS + 4]]
-    lines = [json.dumps({"input": row["question"] + "\n", "output": row["answer"]}) + "\n" for row in rows]
-    for name, part in (("training", lines[:ROWS]), ("validation", lines[ROWS : ROWS + 2]), ("test", lines[ROWS + 2 :])):
-        (folder / f"{name}.jsonl").write_text("".join(part), encoding="utf-8")
-    return folder
-
-
-def run_process(command: list[Any], log: Path, environment: dict[str, str]) -> tuple[float, float]:
-    """Peak resident GB and wall seconds of the command; its output goes to `log`."""
-    started = time.perf_counter()
+def run_process(command: list[Any], log: Path, environment: dict[str, str]) -> tuple[float, float, float]:
+    """When the command started, its peak resident GB and wall seconds; its output goes to `log`."""
+    at, started = time.time(), time.perf_counter()
     with log.open("w") as file:
         process = subprocess.Popen(
             [str(part) for part in command], stdout=file, stderr=subprocess.STDOUT, env=os.environ | environment
@@ -98,68 +86,109 @@ def run_process(command: list[Any], log: Path, environment: dict[str, str]) -> t
     if process.returncode != 0:
         print(log.read_text()[-4000:], file=sys.stderr)
         raise SystemExit(f"{command[0]} ended with {process.returncode}; the whole output: {log}")
-    return usage.ru_maxrss / 1024**2, time.perf_counter() - started
+    return at, usage.ru_maxrss / 1024**2, time.perf_counter() - started
 
 
-def run_anneal(model: Path, data: Path, steps: int, name: str) -> Run:
-    command: list[Any] = [ROOT / "build/release/anneal", "train", "--hf_model_id", model, "--data_dir", data]
-    command += ["--results_dir", WORK / "runs", "--run_name", name, "--max_steps", steps, "--seed", SEED]
-    command += ["--per_device_train_batch_size", 2, "--gradient_accumulation_steps", 4, "--lora_rank", 32]
-    command += ["--lora_alpha", 32, "--lora_dropout", 0.1, "--lora_target_modules", ",".join(TARGETS)]
-    command += ["--compute_dtype", "bf16", "--base_dtype", "bf16", "--logging_steps", 1, "--eval_steps", steps]
-    subprocess.run(["rm", "-rf", WORK / "runs" / name], check=True)
-    peak, wall = run_process(command, WORK / f"{name}.log", {"OMP_NUM_THREADS": "2"})
-    events = [json.loads(line) for line in (WORK / "runs" / name / "log.jsonl").read_text().splitlines()]
-    logged = [event for event in events if "loss" in event and "tokens_per_second" in event]
-    if len(logged) != steps:
-        raise SystemExit(f"{WORK / 'runs' / name}/log.jsonl has {len(logged)} steps; {steps} are wanted")
-    return Run([event["tokens_per_second"] for event in logged[1:]], peak, wall, [event["loss"] for event in logged])
+def run_anneal(case: Case, name: str) -> Run:
+    run = WORK / "runs" / name
+    command: list[Any] = [ROOT / "build/release/anneal", "train", "--hf_model_id", case.model(), "--data_dir", case.data()]
+    command += ["--results_dir", run.parent, "--run_name", name, "--max_steps", case.steps, "--seed", SEED]
+    command += ["--per_device_train_batch_size", case.batch, "--gradient_accumulation_steps", case.accumulation]
+    command += ["--max_seq_length", case.max_seq_length, "--compute_dtype", "bf16", "--logging_steps", 1]
+    command += ["--eval_steps", case.steps, "--save_steps", case.steps]
+    if case.full:
+        command += ["--full_ft"]
+    else:
+        command += ["--lora_rank", 32, "--lora_alpha", 32, "--lora_dropout", 0.1, "--base_dtype", "bf16"]
+        command += ["--lora_target_modules", ",".join(case.targets)]
+    subprocess.run(["rm", "-rf", run], check=True)
+    at, peak, wall = run_process(command, WORK / f"{name}.log", {"OMP_NUM_THREADS": str(os.cpu_count())})
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    steps = [event for event in events if "loss" in event and "tokens_per_second" in event]
+    if len(steps) != case.steps:
+        raise SystemExit(f"{run}/log.jsonl has {len(steps)} steps; {case.steps} are wanted")
+    subprocess.run(["rm", "-rf", run], check=True)
+    # A step's tokens are not in the log: the time from line to line is the step's.
+    seconds = [after["wall_time"] - before["wall_time"] for before, after in zip(steps, steps[1:])]
+    flops = next(event["total_flos"] for event in events if "total_flos" in event)
+    first = statistics.median(seconds) * steps[1]["tokens_per_second"] / steps[0]["tokens_per_second"]
+    return Run(
+        rates=[step["tokens_per_second"] for step in steps[1:]],
+        peak_gb=peak,
+        wall_seconds=wall,
+        start_seconds=steps[0]["wall_time"] - first - at,
+        losses=[step["loss"] for step in steps],
+        flops=flops / (sum(seconds) + first),
+        limit_share=statistics.median([step["limit_share"] for step in steps[1:]]),
+    )
 
 
-def run_peer(model: Path, data: Path, steps: int, name: str, recompute: bool) -> Run:
-    recipe = {"steps": steps, "batch": 2, "accumulation": 4, "rank": 32, "alpha": 32, "dropout": 0.1, "seed": SEED}
-    recipe |= {"targets": TARGETS, "dtype": "bf16", "gradient_checkpointing": recompute, "threads": 2}
-    recipe |= {"learning_rate": 5e-5, "min_learning_rate": 1e-6}
+def run_peer(case: Case, name: str, changes: dict[str, Any]) -> Run:
+    recipe = {"steps": case.steps, "batch": case.batch, "accumulation": case.accumulation, "rank": 32, "alpha": 32}
+    recipe |= {"dropout": 0 if case.full else 0.1, "seed": SEED, "targets": case.targets, "dtype": "bf16"}
+    recipe |= {"full_ft": case.full, "threads": os.cpu_count(), "max_seq_length": case.max_seq_length} | changes
     job, result = WORK / f"{name}.job.json", WORK / f"{name}.result.json"
-    job.write_text(json.dumps({"model": str(model), "rows": str(data / "training.jsonl"), "recipe": recipe}))
-    environment = {"PYTHONPATH": str(ROOT / "tests"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
+    job.write_text(json.dumps({"model": str(case.model()), "rows": str(case.data() / "training.jsonl"), "recipe": recipe}))
+    environment = {"PYTHONPATH": str(ROOT / "tests"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(os.cpu_count())}
     command = [sys.executable, "-m", "reference.hf_train", job, result]
-    peak, wall = run_process(command, WORK / f"{name}.log", environment)
-    done = json.loads(result.read_text())["steps"]
-    rates = [step["tokens"] / step["seconds"] for step in done[1:]]
-    return Run(rates, peak, wall, [step["loss"] for step in done])
+    at, peak, wall = run_process(command, WORK / f"{name}.log", environment)
+    done = json.loads(result.read_text())
+    rates = [step["tokens"] / step["seconds"] for step in done["steps"][1:]]
+    return Run(rates, peak, wall, done["first_step_at"] - at, [step["loss"] for step in done["steps"]])
 
 
-def measure(layers: int, steps: int, rounds: int, no_recompute: bool) -> list[Series]:
-    model, data = make_model(layers), make_data()
-    series = [Series("anneal"), Series("HF + PEFT")] + ([Series("HF + PEFT, no recompute")] if no_recompute else [])
-    for number in range(rounds):
-        for one in series:
-            name = f"{layers}-layers-{series.index(one)}-round-{number + 1}"
-            if one.name == "anneal":
-                run = run_anneal(model, data, steps, name)
-            else:
-                run = run_peer(model, data, steps, name, recompute=one is series[1])
+def states_gb(case: Case) -> float:
+    """Weights as they are held, and float32 parameters, gradients and two moments of what is trained."""
+    model = case.model()
+    sizes = [path.stat().st_size for path in model.glob("*.safetensors")]
+    if case.full:
+        return sum(sizes) / 2 * 16 / 1e9
+    config = ["--hf_model_id", model, "--lora_rank", 32, "--lora_target_modules", ",".join(case.targets)]
+    planned = subprocess.run(
+        [str(part) for part in (ROOT / "build/release/anneal", "plan", *config, "--json")], capture_output=True, text=True, check=True
+    )
+    return sum(sizes) / 1e9 + json.loads(planned.stdout)["trained_parameters"] * 16 / 1e9
+
+
+def measure(case: Case, rounds: int | None = None) -> Measured:
+    series = [Series("anneal"), *(Series(peer) for peer in case.peers)]
+    for number in range(rounds or case.rounds):
+        for place, one in enumerate(series):
+            name = f"{case.name}-{place}-round-{number + 1}"
+            run = run_peer(case, name, case.peers[one.name]) if place else run_anneal(case, name)
             one.runs.append(run)
             print(
-                f"bench: {layers} layers, round {number + 1}, {one.name}: {statistics.median(run.rates):.0f} tokens/s, "
-                f"peak {run.peak_gb:.2f} GB, {run.wall_seconds:.0f} s in all",
+                f"bench: {case.title}, round {number + 1}, {one.name}: {statistics.median(run.rates):.0f} tokens/s, "
+                f"peak {run.peak_gb:.2f} GB, {run.start_seconds:.1f} s to the first step, {run.wall_seconds:.0f} s in all",
                 flush=True,
             )
-    return series
+    return Measured(case, states_gb(case), series)
 
 
-def table(measured: dict[int, list[Series]]) -> str:
-    lines = ["| layers | program | real tokens/s | ratio | peak GB | ratio | whole run, s |", "|---|---|---|---|---|---|---|"]
-    for layers, series in measured.items():
-        ours = series[0]
-        for one in series:
-            ratios = ("", "") if one is ours else (f"{ours.rate / one.rate:.2f}x", f"{ours.peak_gb / one.peak_gb:.2f}")
+def table(measured: list[Measured]) -> str:
+    lines = ["| work | program | tokens/s | ratio | GB above weights and optimizer | ratio |", "|---|---|---|---|---|---|"]
+    for one in measured:
+        ours = one.ours
+        for series in one.series:
+            above, ours_above = series.peak_gb - one.states_gb, ours.peak_gb - one.states_gb
+            ratios = ("", "") if series is ours else (f"{ours.rate / series.rate:.2f}x", f"{ours_above / above:.2f}")
             lines.append(
-                f"| {layers} | {one.name} | {one.rate:.0f} | {ratios[0]} | {one.peak_gb:.2f} | {ratios[1]} "
-                f"| {one.wall_seconds:.0f} |"
+                f"| {one.case.title} | {series.name} | {series.rate:.0f} | {ratios[0]} | {above:.2f} | {ratios[1]} |"
             )
     return "\n".join(lines)
+
+
+def as_json(measured: list[Measured]) -> dict[str, Any]:
+    return {
+        one.case.name: {
+            "states_gb": one.states_gb,
+            "programs": {
+                series.name: {"tokens_per_second": series.rate, "peak_gb": series.peak_gb, "runs": [asdict(run) for run in series.runs]}
+                for series in one.series
+            },
+        }
+        for one in measured
+    }
 
 
 def cpu_name() -> str:
@@ -169,46 +198,33 @@ def cpu_name() -> str:
     return platform.processor()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layers", type=int, nargs="+", default=[4, 8])
-    parser.add_argument("--steps", type=int, default=4, help="optimizer steps a run; the first is not counted")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--no_recompute", action="store_true", help="a second peer without gradient checkpointing")
-    arguments = parser.parse_args()
-    if arguments.steps < 2:
-        parser.error("--steps: at least 2, as the first is not counted")
-    for path in (SHAPE, GSM8K):
+def cases_named(names: list[str]) -> list[Case]:
+    known = {case.name: case for case in CASES}
+    return [known[name] for name in names]
+
+
+def is_possible() -> bool:
+    for path in (QWEN3, GSM8K):
         if not path.exists():
             print(f"bench: skipped, {path} is not there")
-            return
+            return False
     WORK.mkdir(parents=True, exist_ok=True)
-    measured = {
-        layers: measure(layers, arguments.steps, arguments.rounds, arguments.no_recompute) for layers in arguments.layers
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", nargs="+", default=["lora-4", "lora-8"], choices=[case.name for case in CASES])
+    parser.add_argument("--rounds", type=int)
+    arguments = parser.parse_args()
+    if not is_possible():
+        return
+    measured = [measure(case, arguments.rounds) for case in cases_named(arguments.cases)]
     now = datetime.datetime.now().isoformat(timespec="seconds")
-    report = {
-        "time": now,
-        "commit": commit,
-        "processor": cpu_name(),
-        "cores": os.cpu_count(),
-        "steps": arguments.steps,
-        "rounds": arguments.rounds,
-        "layers": {
-            str(layers): {
-                one.name: {"tokens_per_second": one.rate, "peak_gb": one.peak_gb, "runs": [asdict(run) for run in one.runs]}
-                for one in series
-            }
-            for layers, series in measured.items()
-        },
-    }
-    stem = RESULTS / f"train-{now.replace(':', '')}"
-    text = table(measured)
-    stem.with_suffix(".json").write_text(json.dumps(report, indent=1))
-    stem.with_suffix(".md").write_text(f"{now}, {cpu_name()}, {os.cpu_count()} cores, commit {commit or 'none'}\n\n{text}\n")
-    print(f"\n{text}\n\nbench: written to {stem.relative_to(ROOT)}.json and .md")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"train-{now.replace(':', '')}.json"
+    path.write_text(json.dumps({"time": now, "processor": cpu_name(), "cores": os.cpu_count(), "cases": as_json(measured)}, indent=1))
+    print(f"\n{table(measured)}\n\nbench: written to {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

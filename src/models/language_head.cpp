@@ -23,7 +23,7 @@ void set_logits(const at::Tensor& x_ME, const at::Tensor& weight_VE, at::Tensor&
 }
 
 void set_input_gradient(const at::Tensor& d_logits_MV, const at::Tensor& weight_VE, at::Tensor dx_ME) {
-  if (!takes_long_gemm(d_logits_MV, weight_VE)) {
+  if (!takes_float_gemm(d_logits_MV, weight_VE.size(1))) {
     at::mm_out(dx_ME, d_logits_MV, weight_VE);
     return;
   }
@@ -55,7 +55,8 @@ HeadResult language_head(const CausalLm& model, const at::Tensor& hidden_NE, con
     cross_entropy(logits_MV, batch.targets_M.slice(0, begin, end), gradient_scale, losses_M.rows(begin, end));
     if (!gradient_scale) continue;
     set_input_gradient(logits_MV, weight_VE, d_normed_ME.slice(0, begin, end));
-    if (auto* parameter = model.head_parameter()) parameter->gradient.add_(at::mm(logits_MV.t(), chunk_ME));
+    if (auto* parameter = model.head_parameter())
+      add_weight_gradient(logits_MV, chunk_ME, parameter->gradient);
   }
   if (!gradient_scale) return {on_host(losses_M), {}};
   if (model.norm.parameter)

@@ -1,6 +1,7 @@
 #include "nn/block_gemm.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cstring>
@@ -103,9 +104,10 @@ void pack_inputs(const PackTask& task, BFloat16* packed) {
   const hn::Rebind<std::uint16_t, FloatTag> u16;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(u32));
   const auto whole = task.columns / lanes * lanes;
+  constexpr BFloat16 kZeros[kTile] = {};
   for (std::int64_t k = 0; k < task.inner; k += 2) {
     const BFloat16* even = task.weight + (task.from + k) * task.stride + task.column;
-    const BFloat16* odd = even + task.stride;
+    const BFloat16* odd = k + 1 < task.inner ? even + task.stride : kZeros;
     const auto load_words = [&](const BFloat16* from) HWY_ATTR {
       return hn::PromoteTo(u32, hn::LoadU(u16, reinterpret_cast<const std::uint16_t*>(from)));
     };
@@ -118,6 +120,57 @@ void pack_inputs(const PackTask& task, BFloat16* packed) {
       to[2 * n + 1] = odd[n];
     }
   }
+}
+
+// Eight rows of eight elements become eight columns.
+#if HWY_TARGET == HWY_SCALAR
+HWY_INLINE void transpose_elements(const BFloat16* from, std::int64_t stride, BFloat16* to,
+                                   std::int64_t to_stride) {
+  for (std::int64_t row = 0; row < kInner; ++row)
+    for (std::int64_t column = 0; column < kInner; ++column)
+      to[column * to_stride + row] = from[row * stride + column];
+}
+#else
+HWY_INLINE void transpose_elements(const BFloat16* from, std::int64_t stride, BFloat16* to,
+                                   std::int64_t to_stride) {
+  const hn::Full128<std::uint16_t> ones;
+  const hn::Full128<std::uint32_t> twos;
+  const hn::Full128<std::uint64_t> fours;
+  hn::Vec<decltype(ones)> rows[kInner];
+  for (std::int64_t row = 0; row < kInner; ++row)
+    rows[row] = hn::LoadU(ones, reinterpret_cast<const std::uint16_t*>(from + row * stride));
+  hn::Vec<decltype(twos)> pairs[kInner];  // [half * 4 + pair of rows]
+  for (std::int64_t pair = 0; pair < 4; ++pair) {
+    pairs[pair] = hn::BitCast(twos, hn::InterleaveLower(ones, rows[2 * pair], rows[2 * pair + 1]));
+    pairs[4 + pair] = hn::BitCast(twos, hn::InterleaveUpper(ones, rows[2 * pair], rows[2 * pair + 1]));
+  }
+  hn::Vec<decltype(fours)> quads[kInner];  // [quarter * 2 + four of rows]
+  for (std::int64_t half = 0; half < 2; ++half)
+    for (std::int64_t four = 0; four < 2; ++four) {
+      const auto first = pairs[half * 4 + 2 * four], second = pairs[half * 4 + 2 * four + 1];
+      quads[half * 4 + four] = hn::BitCast(fours, hn::InterleaveLower(twos, first, second));
+      quads[half * 4 + 2 + four] = hn::BitCast(fours, hn::InterleaveUpper(twos, first, second));
+    }
+  const auto put = [&](auto value, std::int64_t column) HWY_ATTR {
+    hn::StoreU(hn::BitCast(ones, value), ones, reinterpret_cast<std::uint16_t*>(to + column * to_stride));
+  };
+  for (std::int64_t quarter = 0; quarter < 4; ++quarter) {
+    put(hn::InterleaveLower(fours, quads[2 * quarter], quads[2 * quarter + 1]), 2 * quarter);
+    put(hn::InterleaveUpper(fours, quads[2 * quarter], quads[2 * quarter + 1]), 2 * quarter + 1);
+  }
+}
+#endif
+
+// to [columns, rows] = from^T of rows [rows, columns].
+void transpose(const BFloat16* from, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+               BFloat16* to, std::int64_t to_stride) {
+  const auto whole_rows = rows / kInner * kInner, whole_columns = columns / kInner * kInner;
+  for (std::int64_t row = 0; row < whole_rows; row += kInner)
+    for (std::int64_t column = 0; column < whole_columns; column += kInner)
+      transpose_elements(from + row * stride + column, stride, to + column * to_stride + row, to_stride);
+  for (std::int64_t row = 0; row < rows; ++row)
+    for (std::int64_t column = row < whole_rows ? whole_columns : 0; column < columns; ++column)
+      to[column * to_stride + row] = from[row * stride + column];
 }
 
 // Columns that the weight does not have are zero.
@@ -161,6 +214,7 @@ namespace anneal {
 namespace {
 
 HWY_EXPORT(pack_block);
+HWY_EXPORT(transpose);
 HWY_EXPORT(store_cell);
 
 constexpr std::int64_t kFewestRows = 128;
@@ -227,8 +281,8 @@ bool takes_block_gemm(const at::Tensor& x_MK) {
          runs_kernels(x_MK) && has_fast_tile_gemm<BFloat16>();
 }
 
-bool takes_long_gemm(const at::Tensor& x_MK, const at::Tensor& weight_KN) {
-  return takes_block_gemm(x_MK) && weight_KN.size(1) % kTile == 0;
+bool takes_float_gemm(const at::Tensor& x_MK, std::int64_t columns) {
+  return takes_block_gemm(x_MK) && columns % kTile == 0;
 }
 
 void multiply(const Factors& product, const std::optional<Factors>& update,
@@ -272,6 +326,42 @@ void multiply_long(const at::Tensor& x_MK, const at::Tensor& weight_KN, at::Tens
                         packed.data() + at * kTile, y + cell.row * grid.columns + cell.column, grid.columns,
                         from + at > 0);
       });
+    release_tiles();
+  });
+}
+
+void add_transposed_product(const at::Tensor& a_MI, const at::Tensor& x_MJ, at::Tensor& sums_IJ) {
+  const auto inner = a_MI.size(0), padded = (inner + 1) / 2 * 2;
+  const Grid grid{sums_IJ.size(0), sums_IJ.size(1)};
+  const auto blocks = (grid.columns + kTile - 1) / kTile;
+  const auto packed = at::empty({blocks, padded * kTile}, x_MJ.options());
+  BFloat16* packed_blocks = packed.mutable_data_ptr<BFloat16>();
+  at::parallel_for(0, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) {
+      const auto column = block * kTile;
+      const PackTask task{x_MJ.const_data_ptr<BFloat16>(),
+                          x_MJ.stride(0),
+                          WeightLayout::kInputsByOutputs,
+                          column,
+                          std::min(kTile, grid.columns - column),
+                          0,
+                          inner};
+      HWY_DYNAMIC_DISPATCH(pack_block)(task, packed_blocks + block * padded * kTile);
+    }
+  });
+  float* sums = sums_IJ.mutable_data_ptr<float>();
+  at::parallel_for(0, grid.groups(), 1, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<BFloat16> rows_of_a(static_cast<std::size_t>(kGroupRows * padded));
+    for (std::int64_t group = begin; group < end; ++group) {
+      const auto row = group * kGroupRows, rows = std::min(kGroupRows, grid.rows - row);
+      HWY_DYNAMIC_DISPATCH(transpose)
+      (a_MI.const_data_ptr<BFloat16>() + row, a_MI.stride(0), inner, rows, rows_of_a.data(), padded);
+      for (std::int64_t block = 0; block < blocks; ++block)
+        for (std::int64_t at = 0; at < padded; at += kInnerPart)
+          multiply_rows(rows_of_a.data() + at, padded, rows, std::min(kInnerPart, padded - at),
+                        packed_blocks + block * padded * kTile + at * kTile,
+                        sums + row * grid.columns + block * kTile, grid.columns, /*accumulate=*/true);
+    }
     release_tiles();
   });
 }

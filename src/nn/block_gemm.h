@@ -33,8 +33,13 @@ bool takes_block_gemm(const at::Tensor& x_MK);
 void multiply(const Factors& product, const std::optional<Factors>& update,
               const std::optional<ProductDropout>& drop, at::Tensor& y_MN, bool accumulate);
 
-// y = x W of a W [K, N] with a long K, in float32. y is contiguous.
-bool takes_long_gemm(const at::Tensor& x_MK, const at::Tensor& weight_KN);  // whole blocks of columns too
+// True where the two below are, too: they write whole blocks of columns of contiguous float32.
+bool takes_float_gemm(const at::Tensor& x_MK, std::int64_t columns);
+
+// y = x W of a W [K, N] with a long K.
 void multiply_long(const at::Tensor& x_MK, const at::Tensor& weight_KN, at::Tensor& y_MN);
+
+// sums += a^T x: what the gradient of a weight takes from gradients of outputs a [M, I] and inputs x [M, J].
+void add_transposed_product(const at::Tensor& a_MI, const at::Tensor& x_MJ, at::Tensor& sums_IJ);
 
 }  // namespace anneal

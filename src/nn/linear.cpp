@@ -137,7 +137,7 @@ at::Tensor Linear::product(const at::Tensor& x_NI, const PassContext& context, L
 
 void Linear::backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, const LoraActivations& kept,
                       const PassContext& context, at::Tensor* dx_NI) const {
-  if (weight_parameter) weight_parameter->gradient.add_(at::mm(dy_NO.t(), x_NI));
+  if (weight_parameter) add_weight_gradient(dy_NO, x_NI, weight_parameter->gradient);
   if (bias_parameter) bias_parameter->gradient.add_(dy_NO.sum(0, false, at::kFloat));
   if (lora)
     lora_backward(dy_NO, x_NI, kept, context, dx_NI);
@@ -172,6 +172,13 @@ void Linear::lora_backward(const at::Tensor& dy_NO, const at::Tensor& x_NI, cons
     d_dropped_NI.addmm_(scaled_columns(dy_NO, factors_O - 1), weight);
     add_dropout_backward(d_dropped_NI, keys(context), lora->dropout, *dx_NI);
   }
+}
+
+void add_weight_gradient(const at::Tensor& dy_NO, const at::Tensor& x_NI, at::Tensor& gradient_OI) {
+  if (takes_float_gemm(dy_NO, x_NI.size(1)))
+    add_transposed_product(dy_NO, x_NI, gradient_OI);
+  else
+    gradient_OI.add_(at::mm(dy_NO.t(), x_NI));
 }
 
 }  // namespace anneal

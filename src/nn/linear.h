@@ -78,4 +78,7 @@ class Linear {
   DropoutKeys keys(const PassContext& context) const { return {context.dropout_row_keys, lora->module_key}; }
 };
 
+// gradient += dy^T x, in float32.
+void add_weight_gradient(const at::Tensor& dy_NO, const at::Tensor& x_NI, at::Tensor& gradient_OI);
+
 }  // namespace anneal

@@ -5,6 +5,8 @@
 #include <ATen/ops/mm.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tests/support/simd_targets.h"
 #include "tests/support/tensors.h"
 
@@ -105,6 +107,20 @@ TEST(BlockGemm, LongInnerSizesKeepFloat32) {
     auto y = at::empty({70, 128}, at::kFloat);
     multiply_long(x, weight, y);
     EXPECT_LT(relative_error(y, at::mm(in_double(x), in_double(weight))), 2e-6) << target;
+  });
+}
+
+TEST(BlockGemm, AddsTransposedProducts) {
+  for_each_simd_target([](const char* target) {
+    // Inner sizes that are odd, of whole eights, and of more than one part.
+    for (const auto& [inner, rows, columns] : {std::array{133, 70, 64}, {128, 256, 128}, {2051, 13, 64}}) {
+      const auto a = random_tensor({inner, rows + 3}, 1, at::kBFloat16).slice(1, 0, rows);
+      const auto x = random_tensor({inner, columns}, 2, at::kBFloat16);
+      auto sums = random_tensor({rows, columns}, 3);
+      const auto expected = in_double(sums) + at::mm(in_double(a).t(), in_double(x));
+      add_transposed_product(a, x, sums);
+      EXPECT_LT(relative_error(sums, expected), 2e-6) << target << ", inner " << inner;
+    }
   });
 }
 

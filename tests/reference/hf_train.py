@@ -53,6 +53,7 @@ class Recipe:
     total_steps: int | None = None  # length of the schedule, when only its first `steps` are run
     eval_every: int = 0  # 0: never; otherwise also before the first and after the last step
     threads: int = 2
+    by_length: bool = False  # samples of a step are sorted by length before they are cut into batches
 
 
 @dataclass
@@ -61,6 +62,7 @@ class Result:
     evals: list[dict[str, float]]  # step, eval_loss, tokens
     tokens_per_second: float  # real (unpadded) tokens, median over the steps but the first
     peak_rss_gb: float
+    first_step_at: float  # seconds since 1970, when the first step began
 
 
 class _Examples(Dataset):
@@ -77,14 +79,21 @@ class _Examples(Dataset):
 class _EpochBatches:
     """A batch sampler that walks through the given order, one epoch each time it is iterated from its start."""
 
-    def __init__(self, count: int, seed: int, batch: int) -> None:
-        self.count, self.seed, self.batch, self.epoch = count, seed, batch, 0
+    def __init__(self, examples: list[Example], recipe: Recipe) -> None:
+        self.examples, self.recipe, self.epoch = examples, recipe, 0
 
     def __len__(self) -> int:
-        return math.ceil(self.count / self.batch)
+        return math.ceil(len(self.examples) / self.recipe.batch)
 
     def __iter__(self):
-        return iter(micro_batches(self.count, self.epoch, self.seed, self.batch))
+        recipe, count = self.recipe, len(self.examples)
+        if not recipe.by_length:
+            return iter(micro_batches(count, self.epoch, recipe.seed, recipe.batch))
+        batches = []
+        for pool in micro_batches(count, self.epoch, recipe.seed, recipe.batch * recipe.accumulation):
+            pool.sort(key=lambda row: len(self.examples[row].ids))
+            batches += [pool[start : start + recipe.batch] for start in range(0, len(pool), recipe.batch)]
+        return iter(batches)
 
 
 class _Recorder(TrainerCallback):
@@ -105,14 +114,14 @@ class _ReferenceTrainer(Trainer):
 
     def __init__(self, recipe: Recipe, examples: list[Example], eval_examples: list[Example], **arguments: Any) -> None:
         self.recipe, self.examples_in_order = recipe, examples
-        self.batches = _EpochBatches(len(examples), recipe.seed, recipe.batch)
+        self.batches = _EpochBatches(examples, recipe)
         self.eval_examples = eval_examples
         self.steps: list[dict[str, float]] = []
         self.evals: list[dict[str, float]] = []
         self.loss, self.tokens, self.norm, self.rate = 0.0, 0, 0.0, 0.0
         super().__init__(**arguments)
         self.add_callback(_Recorder(self))
-        self.clock = time.perf_counter()
+        self.clock, self.first_step_at = time.perf_counter(), time.time()
 
     def get_train_dataloader(self) -> DataLoader:
         return DataLoader(_Examples(self.examples_in_order), batch_sampler=self.batches, collate_fn=collate)
@@ -276,7 +285,7 @@ def train(
         run.remove_callback(_printer())
         if recipe.eval_every:
             run.evaluate_now(0)
-            run.clock = time.perf_counter()
+        run.clock, run.first_step_at = time.perf_counter(), time.time()
         run.train()
     if save is not None:
         network.save_pretrained(save)
@@ -284,7 +293,7 @@ def train(
     middle = len(rates) // 2
     median = rates[middle] if len(rates) % 2 else (rates[middle - 1] + rates[middle]) / 2
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    return Result(run.steps, run.evals, median, peak)
+    return Result(run.steps, run.evals, median, peak, run.first_step_at)
 
 
 def _printer() -> type[TrainerCallback]:
