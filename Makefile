@@ -1,5 +1,5 @@
 # The commands of a working day. Each does the set-up that it needs; all are fast the second time.
-.PHONY: setup build install wheel test test-full demo demo-verify demo-kill soak bench-train bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality fuzz test-vllm check format clean
+.PHONY: setup build install wheel test test-full demo demo-verify demo-kill soak bench bench-train bench-parts bench-generate bench-bertscore bench-sharding bench-plan bench-data compare-quality fuzz test-vllm check format clean
 
 setup:
 	@tools/setup
@@ -40,9 +40,17 @@ demo-kill: build
 soak: build
 	@ANNEAL_TEST_FULL=1 .venv/bin/python -m pytest -s tests/end_to_end/kill_test.py tests/end_to_end/file_fault_test.py
 
+# About 40 minutes: every goal of training; writes the table of docs/performance.md.
+bench: build
+	@.venv/bin/python benchmarks/bench.py
+
 # About 10 minutes with 4 and 8 layers.
 bench-train: build
 	@.venv/bin/python benchmarks/bench_train.py
+
+# About 2 minutes: each kernel beside its plain form and the machine's limit.
+bench-parts: build
+	@tools/build release bench_parts && build/release/bench_parts
 
 # About 4 minutes; 15 with VLLM=1, which installs vLLM first (about 8 GB). Once it is there, it is measured each time.
 bench-generate: build
