@@ -54,30 +54,6 @@ void copy_tile(const T* from, std::int64_t stride, std::int64_t rows, std::int64
   std::fill(to + rows * width, to + kTile * width, T(0));
 }
 
-// The right-hand operand B[k][n] of a GEMM from rows[k][n]. For bfloat16, pairs of rows are interleaved.
-template <class T>
-void pack(const T* rows, std::int64_t k_size, std::int64_t n_size, T* packed) {
-  if constexpr (std::is_same_v<T, float>) {
-    std::copy_n(rows, k_size * n_size, packed);
-  } else {
-    for (std::int64_t k = 0; k < k_size; k += 2)
-      for (std::int64_t n = 0; n < n_size; ++n) {
-        packed[k * n_size + 2 * n] = rows[k * n_size + n];
-        packed[k * n_size + 2 * n + 1] = rows[(k + 1) * n_size + n];
-      }
-  }
-}
-
-// The right-hand operand B[k][n] from its transpose rows[n][k].
-template <class T>
-void pack_transposed(const T* rows, std::int64_t n_size, std::int64_t k_size, T* packed) {
-  constexpr auto kPair = kPackedPair<T>;
-  for (std::int64_t n = 0; n < n_size; ++n)
-    for (std::int64_t k = 0; k < k_size; k += kPair)
-      for (std::int64_t part = 0; part < kPair; ++part)
-        packed[k * n_size + kPair * n + part] = rows[n * k_size + k + part];
-}
-
 // The rows of a query tile in a tensor [N, H, D]: first token `token`, `tokens` of them.
 template <class T>
 void gather_queries(const T* base, const Problem& p, const Task& task, std::int64_t token,
@@ -97,6 +73,7 @@ void gather_queries(const T* base, const Problem& p, const Task& task, std::int6
 #define HWY_TARGET_INCLUDE "nn/attention.cpp"
 #include <hwy/foreach_target.h>
 
+#include "nn/pack-inl.h"
 #include "nn/softmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -112,9 +89,9 @@ void forward_task(const Problem& p, const Task& task) {
     const std::int64_t rows = std::min(kTile, task.length - from);
     const std::int64_t offset = (task.start + from) * kv_width + task.kv_head * D;
     copy_tile(k + offset, kv_width, rows, D, tile.data());
-    pack_transposed(tile.data(), kTile, D, keys.data() + from * D);
+    pack_columns(tile.data(), D, kTile, D, kTile, keys.data() + from * D);
     copy_tile(v + offset, kv_width, rows, D, tile.data());
-    pack(tile.data(), kTile, D, values.data() + from * D);
+    pack_rows(tile.data(), D, kTile, D, D, values.data() + from * D);
   }
   for (std::int64_t token = 0; token < task.length; token += task.tile_tokens) {
     const std::int64_t tokens = std::min(task.tile_tokens, task.length - token);
@@ -175,10 +152,10 @@ void load_query_tile(const Problem& p, const Task& task, std::int64_t token, Que
             ? p.log_sum_exp.const_data_ptr<float>()[head * p.tokens() + task.start + token + row / task.group]
             : INFINITY;
   }
-  pack_transposed(tile.q.data(), kTile, D, tile.q_transposed.data());
-  pack_transposed(tile.d_out.data(), kTile, D, tile.d_out_transposed.data());
-  pack(tile.q.data(), kTile, D, tile.q_packed.data());
-  pack(tile.d_out.data(), kTile, D, tile.d_out_packed.data());
+  pack_columns(tile.q.data(), D, kTile, D, kTile, tile.q_transposed.data());
+  pack_columns(tile.d_out.data(), D, kTile, D, kTile, tile.d_out_transposed.data());
+  pack_rows(tile.q.data(), D, kTile, D, D, tile.q_packed.data());
+  pack_rows(tile.d_out.data(), D, kTile, D, D, tile.d_out_packed.data());
 }
 
 // From the transposed scores [key][query] and the gradients of the weights: weights and gradients of the
@@ -214,10 +191,10 @@ void score_gradients(const QueryTile<T>& tile, std::int64_t first_key, std::int6
 template <class T>
 void backward_task(const Problem& p, const Task& task) {
   const std::int64_t D = task.head_dim, padded = task.key_tiles() * kTile, kv_width = p.kv_heads() * D;
-  std::vector<T> k(padded * D), v(padded * D), k_transposed(padded * D);
+  std::vector<T> k(padded * D), v(padded * D), k_packed(padded * D);
   std::vector<float> dk(padded * D), dv(padded * D), dq(D * kTile), scores(kTile * kTile),
       d_weights(kTile * kTile);
-  std::vector<T> weights(kTile * kTile), d_scores(kTile * kTile), d_scores_packed(kTile * kTile);
+  std::vector<T> weights(kTile * kTile), d_scores(kTile * kTile), d_scores_by_query(kTile * kTile);
   QueryTile<T> tile;
   for (auto* buffer :
        {&tile.q, &tile.d_out, &tile.q_transposed, &tile.d_out_transposed, &tile.q_packed, &tile.d_out_packed})
@@ -227,10 +204,8 @@ void backward_task(const Problem& p, const Task& task) {
     const std::int64_t offset = (task.start + from) * kv_width + task.kv_head * D;
     copy_tile(p.k.const_data_ptr<T>() + offset, kv_width, rows, D, k.data() + from * D);
     copy_tile(p.v.const_data_ptr<T>() + offset, kv_width, rows, D, v.data() + from * D);
+    pack_rows(k.data() + from * D, D, kTile, D, D, k_packed.data() + from * D);
   }
-  for (std::int64_t row = 0; row < padded; ++row)
-    for (std::int64_t column = 0; column < D; ++column)
-      k_transposed[column * padded + row] = k[row * D + column];
 
   for (std::int64_t token = 0; token < task.length; token += task.tile_tokens) {
     load_query_tile(p, task, token, tile);
@@ -242,19 +217,17 @@ void backward_task(const Problem& p, const Task& task) {
                 false);
       score_gradients(tile, key, task.group, p.reach, p.scale, scores.data(), d_weights.data(),
                       weights.data(), d_scores.data());
-      pack(d_scores.data(), kTile, kTile, d_scores_packed.data());
+      transpose(d_scores.data(), kTile, kTile, kTile, d_scores_by_query.data(), kTile);
       tile_gemm(kTile, D, kTile, weights.data(), kTile, tile.d_out_packed.data(), dv.data() + key * D, D,
                 true);
       tile_gemm(kTile, D, kTile, d_scores.data(), kTile, tile.q_packed.data(), dk.data() + key * D, D, true);
-      tile_gemm(D, kTile, kTile, k_transposed.data() + key, padded, d_scores_packed.data(), dq.data(), kTile,
+      tile_gemm(kTile, D, kTile, d_scores_by_query.data(), kTile, k_packed.data() + key * D, dq.data(), D,
                 key > first);
     }
     for (std::int64_t row = 0; row < tile.tokens * task.group; ++row) {
       const std::int64_t at = task.start + token + row / task.group,
                          head = task.kv_head * task.group + row % task.group;
-      T* to = p.dq->mutable_data_ptr<T>() + (at * p.heads() + head) * D;
-      for (std::int64_t column = 0; column < D; ++column)
-        to[column] = static_cast<T>(dq[column * kTile + row]);
+      scaled_store(dq.data() + row * D, 1, D, p.dq->mutable_data_ptr<T>() + (at * p.heads() + head) * D);
     }
   }
   for (std::int64_t row = 0; row < task.length; ++row) {

@@ -4,7 +4,6 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "nn/plain_forms.h"
@@ -50,136 +49,25 @@ struct StoreTask {
 #include <hwy/foreach_target.h>
 
 #include "nn/dropout-inl.h"
+#include "nn/pack-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace anneal::HWY_NAMESPACE {
-
-// Four rows of eight elements, as pairs: a whole vector of each row on the smallest of SIMD targets.
-constexpr std::int64_t kRows = 4, kInner = 8;
-
-#if HWY_TARGET == HWY_SCALAR
-HWY_INLINE void transpose_words(const BFloat16* from, std::int64_t stride, std::uint32_t* to) {
-  for (std::int64_t row = 0; row < kRows; ++row)
-    for (std::int64_t pair = 0; pair < kInner / 2; ++pair)
-      std::memcpy(to + pair * kTile + row, from + row * stride + 2 * pair, sizeof(std::uint32_t));
-}
-#else
-using Words = hn::Full128<std::uint32_t>;  // of two elements each
-
-// Four rows of four pairs become four pairs of four rows.
-HWY_INLINE void transpose_words(const BFloat16* from, std::int64_t stride, std::uint32_t* to) {
-  const Words words;
-  const hn::Full128<std::uint64_t> twice;
-  const auto row = [&](std::int64_t index) HWY_ATTR {
-    return hn::LoadU(words, reinterpret_cast<const std::uint32_t*>(from + index * stride));
-  };
-  const auto a = row(0), b = row(1), c = row(2), d = row(3);
-  const auto low_ab = hn::BitCast(twice, hn::InterleaveLower(words, a, b));
-  const auto low_cd = hn::BitCast(twice, hn::InterleaveLower(words, c, d));
-  const auto high_ab = hn::BitCast(twice, hn::InterleaveUpper(words, a, b));
-  const auto high_cd = hn::BitCast(twice, hn::InterleaveUpper(words, c, d));
-  const auto put = [&](auto value, std::int64_t pair)
-                       HWY_ATTR { hn::StoreU(hn::BitCast(words, value), words, to + pair * kTile); };
-  put(hn::InterleaveLower(twice, low_ab, low_cd), 0);
-  put(hn::InterleaveUpper(twice, low_ab, low_cd), 1);
-  put(hn::InterleaveLower(twice, high_ab, high_cd), 2);
-  put(hn::InterleaveUpper(twice, high_ab, high_cd), 3);
-}
-#endif
-
-void pack_outputs(const PackTask& task, BFloat16* packed) {
-  const auto whole_rows = task.columns / kRows * kRows, whole_inner = task.inner / kInner * kInner;
-  const BFloat16* rows = task.weight + task.column * task.stride + task.from;
-  for (std::int64_t n = 0; n < whole_rows; n += kRows)
-    for (std::int64_t k = 0; k < whole_inner; k += kInner)
-      transpose_words(rows + n * task.stride + k, task.stride,
-                      reinterpret_cast<std::uint32_t*>(packed) + k / 2 * kTile + n);
-  for (std::int64_t n = 0; n < task.columns; ++n)
-    for (std::int64_t k = n < whole_rows ? whole_inner : 0; k < task.inner; ++k)
-      packed[packed_index<BFloat16>(k, n, kTile)] = rows[n * task.stride + k];
-}
-
-void pack_inputs(const PackTask& task, BFloat16* packed) {
-  const hn::RebindToUnsigned<FloatTag> u32;
-  const hn::Rebind<std::uint16_t, FloatTag> u16;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(u32));
-  const auto whole = task.columns / lanes * lanes;
-  constexpr BFloat16 kZeros[kTile] = {};
-  for (std::int64_t k = 0; k < task.inner; k += 2) {
-    const BFloat16* even = task.weight + (task.from + k) * task.stride + task.column;
-    const BFloat16* odd = k + 1 < task.inner ? even + task.stride : kZeros;
-    const auto load_words = [&](const BFloat16* from) HWY_ATTR {
-      return hn::PromoteTo(u32, hn::LoadU(u16, reinterpret_cast<const std::uint16_t*>(from)));
-    };
-    BFloat16* to = packed + k * kTile;
-    for (std::int64_t n = 0; n < whole; n += lanes)
-      hn::StoreU(hn::Or(load_words(even + n), hn::ShiftLeft<16>(load_words(odd + n))), u32,
-                 reinterpret_cast<std::uint32_t*>(to) + n);
-    for (std::int64_t n = whole; n < task.columns; ++n) {
-      to[2 * n] = even[n];
-      to[2 * n + 1] = odd[n];
-    }
-  }
-}
-
-// Eight rows of eight elements become eight columns.
-#if HWY_TARGET == HWY_SCALAR
-HWY_INLINE void transpose_elements(const BFloat16* from, std::int64_t stride, BFloat16* to,
-                                   std::int64_t to_stride) {
-  for (std::int64_t row = 0; row < kInner; ++row)
-    for (std::int64_t column = 0; column < kInner; ++column)
-      to[column * to_stride + row] = from[row * stride + column];
-}
-#else
-HWY_INLINE void transpose_elements(const BFloat16* from, std::int64_t stride, BFloat16* to,
-                                   std::int64_t to_stride) {
-  const hn::Full128<std::uint16_t> ones;
-  const hn::Full128<std::uint32_t> twos;
-  const hn::Full128<std::uint64_t> fours;
-  hn::Vec<decltype(ones)> rows[kInner];
-  for (std::int64_t row = 0; row < kInner; ++row)
-    rows[row] = hn::LoadU(ones, reinterpret_cast<const std::uint16_t*>(from + row * stride));
-  hn::Vec<decltype(twos)> pairs[kInner];  // [half * 4 + pair of rows]
-  for (std::int64_t pair = 0; pair < 4; ++pair) {
-    pairs[pair] = hn::BitCast(twos, hn::InterleaveLower(ones, rows[2 * pair], rows[2 * pair + 1]));
-    pairs[4 + pair] = hn::BitCast(twos, hn::InterleaveUpper(ones, rows[2 * pair], rows[2 * pair + 1]));
-  }
-  hn::Vec<decltype(fours)> quads[kInner];  // [quarter * 2 + four of rows]
-  for (std::int64_t half = 0; half < 2; ++half)
-    for (std::int64_t four = 0; four < 2; ++four) {
-      const auto first = pairs[half * 4 + 2 * four], second = pairs[half * 4 + 2 * four + 1];
-      quads[half * 4 + four] = hn::BitCast(fours, hn::InterleaveLower(twos, first, second));
-      quads[half * 4 + 2 + four] = hn::BitCast(fours, hn::InterleaveUpper(twos, first, second));
-    }
-  const auto put = [&](auto value, std::int64_t column) HWY_ATTR {
-    hn::StoreU(hn::BitCast(ones, value), ones, reinterpret_cast<std::uint16_t*>(to + column * to_stride));
-  };
-  for (std::int64_t quarter = 0; quarter < 4; ++quarter) {
-    put(hn::InterleaveLower(fours, quads[2 * quarter], quads[2 * quarter + 1]), 2 * quarter);
-    put(hn::InterleaveUpper(fours, quads[2 * quarter], quads[2 * quarter + 1]), 2 * quarter + 1);
-  }
-}
-#endif
-
-// to [columns, rows] = from^T of rows [rows, columns].
-void transpose(const BFloat16* from, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-               BFloat16* to, std::int64_t to_stride) {
-  const auto whole_rows = rows / kInner * kInner, whole_columns = columns / kInner * kInner;
-  for (std::int64_t row = 0; row < whole_rows; row += kInner)
-    for (std::int64_t column = 0; column < whole_columns; column += kInner)
-      transpose_elements(from + row * stride + column, stride, to + column * to_stride + row, to_stride);
-  for (std::int64_t row = 0; row < rows; ++row)
-    for (std::int64_t column = row < whole_rows ? whole_columns : 0; column < columns; ++column)
-      to[column * to_stride + row] = from[row * stride + column];
-}
 
 // Columns that the weight does not have are zero.
 void pack_block(const PackTask& task, BFloat16* packed) {
   if (task.columns < kTile) std::fill_n(packed, task.inner * kTile, BFloat16(0));
   if (task.layout == WeightLayout::kOutputsByInputs)
-    pack_outputs(task, packed);
+    pack_columns(task.weight + task.column * task.stride + task.from, task.stride, task.columns, task.inner,
+                 kTile, packed);
   else
-    pack_inputs(task, packed);
+    pack_rows(task.weight + task.from * task.stride + task.column, task.stride, task.inner, task.columns,
+              kTile, packed);
+}
+
+void transpose_rows(const BFloat16* from, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+                    BFloat16* to, std::int64_t to_stride) {
+  transpose(from, stride, rows, columns, to, to_stride);
 }
 
 void add_dropped(const ProductDropout& drop, const Cell& cell, std::int64_t row, const float* update,
@@ -214,7 +102,7 @@ namespace anneal {
 namespace {
 
 HWY_EXPORT(pack_block);
-HWY_EXPORT(transpose);
+HWY_EXPORT(transpose_rows);
 HWY_EXPORT(store_cell);
 
 constexpr std::int64_t kFewestRows = 128;
@@ -354,7 +242,7 @@ void add_transposed_product(const at::Tensor& a_MI, const at::Tensor& x_MJ, at::
     std::vector<BFloat16> rows_of_a(static_cast<std::size_t>(kGroupRows * padded));
     for (std::int64_t group = begin; group < end; ++group) {
       const auto row = group * kGroupRows, rows = std::min(kGroupRows, grid.rows - row);
-      HWY_DYNAMIC_DISPATCH(transpose)
+      HWY_DYNAMIC_DISPATCH(transpose_rows)
       (a_MI.const_data_ptr<BFloat16>() + row, a_MI.stride(0), inner, rows, rows_of_a.data(), padded);
       for (std::int64_t block = 0; block < blocks; ++block)
         for (std::int64_t at = 0; at < padded; at += kInnerPart)
