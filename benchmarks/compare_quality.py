@@ -10,6 +10,7 @@ in build/compare-quality and not done again.
 import argparse
 import itertools
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -42,9 +43,9 @@ def scored(adapter: Path) -> float:
 def ours(dtype: str, seed: int, steps: int, every: int) -> dict:
     run = WORK / f"anneal-{dtype}-{seed}-{steps}"
     if not (run / "all_results.json").exists():
+        shutil.rmtree(run, ignore_errors=True)  # of a comparison that was stopped
         anneal("train", "--hf_model_id", MODEL, "--data_dir", WORK / "data", "--results_dir", WORK, "--run_name", run.name,
-               "--max_steps", steps, "--eval_steps", every, "--logging_steps", 1, "--seed", seed, "--new_run",
-               "--compute_dtype", dtype,
+               "--max_steps", steps, "--eval_steps", every, "--logging_steps", 1, "--seed", seed, "--compute_dtype", dtype,
                "--early_stopping_patience", 0)  # fmt: skip
     rates = [step["tokens_per_second"] for step in steps_of(run)[1:]]
     evals = [event["eval_loss"] for event in evals_of(run)]
