@@ -45,15 +45,16 @@ std::string config_with_dtype(const std::filesystem::path& folder, at::ScalarTyp
 
 void write_model_folder(const WeightShare& weights, const std::filesystem::path& base,
                         const std::filesystem::path& folder) {
-  std::map<std::string, at::Tensor> rounded;
-  std::map<std::string, NamedTensor> views;
-  for (const auto& [name, value, first] : weights.values) {
-    const auto& tensor = rounded[name] = value.to(weights.dtype).contiguous();
-    views.emplace(name, checked_view(name, tensor));
-  }
-  write_safetensors_shards(
-      folder, weights.shards, [&](const TensorPlan& plan) { return views.at(plan.name).view.bytes; },
-      [&](std::size_t shard) { return weights.is_mine(shard); });
+  std::map<std::string, at::Tensor> values;
+  for (const auto& [name, value, first] : weights.values) values.emplace(name, value);
+  at::Tensor rounded;  // one at a time
+  const auto bytes_of = [&](const TensorPlan& plan) {
+    rounded.reset();
+    rounded = values.at(plan.name).to(weights.dtype).contiguous();
+    return checked_view(plan.name, rounded).view.bytes;
+  };
+  write_safetensors_shards(folder, weights.shards, bytes_of,
+                           [&](std::size_t shard) { return weights.is_mine(shard); });
   if (weights.rank != 0) return;
   write_file_atomically(folder / "config.json", config_with_dtype(base, weights.dtype));
   if (const auto generation = base / "generation_config.json"; std::filesystem::exists(generation))

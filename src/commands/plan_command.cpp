@@ -70,7 +70,8 @@ Training training_of(PlanOptions& options, const std::set<std::string>& given,
       .micro_batch_tokens = train.train.token_budget(),
       .gradient_checkpointing = train.train.gradient_checkpointing,
       .sharding = train.train.sharding,
-      .steps = static_cast<double>(train.train.max_steps)};
+      .steps = static_cast<double>(train.train.max_steps),
+      .save_steps = static_cast<double>(train.run.save_steps)};
   if (train.lora.full_ft)
     training.shape.trains_all = true;
   else

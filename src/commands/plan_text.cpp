@@ -78,6 +78,9 @@ std::string memory_text(const Planned& planned) {
   if (memory.mapped > 0)
     text += fmt::format("  of it {} are pages of the model's files, which the system can take back\n",
                         byte_size_text(memory.mapped));
+  if (planned.sizing.peak_bytes > memory.total())
+    text += fmt::format("  {} at the peak, with the copy that is saved, where there is room for one\n",
+                        byte_size_text(planned.sizing.peak_bytes));
   return text;
 }
 

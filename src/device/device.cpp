@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "device/cuda_object.h"
+#include "device/tensor_memory.h"
 
 namespace anneal {
 namespace {
@@ -74,7 +75,7 @@ std::int64_t used_bytes(c10::Device device) {
 
 void give_back_memory(c10::Device device) {
   if (device.is_cuda()) table().give_back_memory();
-  give_back_freed_memory();
+  give_back_tensor_memory();
 }
 
 }  // namespace anneal

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "device/limited_allocator.h"
+#include "device/tensor_memory.h"
 #include "engine/convert_command.h"
 #include "engine/doctor_command.h"
 #include "engine/score_command.h"
@@ -35,7 +35,7 @@ int run_engine_command(const char* command, const char* request_text) {
     ConsoleOptions style;
     OptionTable(style).load(request.at("console"), "request");
     set_console_style(style);
-    leave_reserve_of_address_space();
+    set_up_tensor_memory();
     if (std::strcmp(command, "train") == 0) return run(request, run_train);
     if (std::strcmp(command, "score") == 0) return run(request, run_score);
     if (std::strcmp(command, "convert") == 0) return run(request, run_convert);

@@ -16,6 +16,7 @@
 #include "checkpoint/staged_folder.h"
 #include "device/cuda_object.h"
 #include "device/device.h"
+#include "device/tensor_memory.h"
 #include "engine/dry_run.h"
 #include "engine/meet_ranks.h"
 #include "engine/memory_check.h"
@@ -82,6 +83,7 @@ StepPlan plan_step(const TrainableModel& model, const TrainRequest& request, con
   const bool is_kept = start.continues && before.micro_batch_tokens > 0 &&
                        request.train.gradient_checkpointing == "auto" && !request.train.token_budget();
   const auto device = model.device();
+  if (device.is_cpu()) give_back_tensor_memory();  // of loading
   const auto free = device.is_cpu() ? available_memory_of_rank(world) : free_bytes(device);
   const PlanRequest wanted{request.train.token_budget(), request.train.gradient_checkpointing,
                            std::min(pool * longest, samples.training.tokens()), longest};

@@ -19,6 +19,7 @@ struct Training {
   std::optional<std::int64_t> micro_batch_tokens;
   std::string gradient_checkpointing = "auto", sharding = "auto";
   double steps = 0;
+  double save_steps = 0;  // between states; 0: the last alone
 };
 
 struct Sizing {

@@ -12,6 +12,7 @@
 #include "base/termination.h"
 #include "checkpoint/run_record.h"
 #include "device/device.h"
+#include "device/tensor_memory.h"
 #include "train/sample_views.h"
 
 namespace anneal {
@@ -272,7 +273,7 @@ bool Trainer::evaluate() {
 
 void Trainer::save(bool as_checkpoint, bool as_state) {
   const auto start = Clock::now();
-  if (is_short_of_memory_) give_back_freed_memory();  // the saver's thread allocates from the system
+  if (is_short_of_memory_) give_back_tensor_memory();  // the saver's thread allocates from the system
   state_.best = tracker_.state();
   state_.seconds = seconds_before_ + seconds_since(start_);
   auto state = std::make_shared<RunState>();
@@ -291,8 +292,8 @@ void Trainer::save(bool as_checkpoint, bool as_state) {
   state->weights = publishes ? inputs_.model.share_of_weights(group)
                              : WeightShare{.rank = group.rank(), .ranks = group.size()};
   // Where memory is short for a copy, training waits until the state is written.
-  const bool is_short =
-      static_cast<double>(state->bytes()) * kCopySpare > static_cast<double>(available_memory_bytes());
+  const auto room = available_memory_bytes() + tensor_memory().kept;
+  const bool is_short = static_cast<double>(state->bytes()) * kCopySpare > static_cast<double>(room);
   const bool copies = !group.any(is_short) || !inputs_.model.device().is_cpu();
   if (copies) state->copy_tensors();
   saver_.start({state, as_checkpoint, as_state});
