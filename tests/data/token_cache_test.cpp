@@ -55,7 +55,7 @@ class TokenCache : public Scratch {
   }
 
   fs::path data_;
-  std::string data_sha256_ = "1";
+  std::string data_sha256_ = std::string(64, '1');
   CountingEncoder encoder_;
   std::string log_;
 };
@@ -107,7 +107,7 @@ TEST_F(TokenCache, WhatTokensDependOnGetsAFileOfItsOwn) {
   expect_another("end", {.max_seq_length = 9, .add_eos = false});
   expect_another("first rows", {.max_seq_length = 9}, {.first_rows = 3});
   expect_another("bad rows", {.max_seq_length = 9}, {.skip_bad_rows = 3});
-  data_sha256_ = "2";
+  data_sha256_ = std::string(64, '2');
   expect_another("data");
   for (const char* name :
        {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json",
@@ -167,7 +167,7 @@ TEST_F(TokenCache, TokensOfOtherDataGo) {
     write(fs::path("data/tokens") / name, "old");
   const std::set<std::string> others = {"training-1-notes", "validation-0123456789abcdef", "notes"};
   for (const auto& name : others) write(fs::path("data/tokens") / name, "mine");
-  data_sha256_ = "2";
+  data_sha256_ = std::string(64, '2');
   load();
   EXPECT_THAT(log_, HasSubstr("note: removed old tokens from " + (folder_ / "data/tokens").string()));
   std::set<std::string> names;
@@ -186,7 +186,7 @@ TEST_F(TokenCache, WhatIsInUseStays) {
   auto mapped = std::make_optional(load());  // as another process would
   const auto file = kept()[0];
   held.reset();
-  data_sha256_ = "2";
+  data_sha256_ = std::string(64, '2');
   load();
   EXPECT_TRUE(fs::exists(file));
   expect_same(*mapped, load_examples(data_, ByteEncoder(), {.max_seq_length = 9}, {}));
@@ -211,16 +211,16 @@ TEST_F(TokenCache, OfTheSameDataTheLastUsedStay) {
     for (const auto& file : kept())
       fs::last_write_time(file, fs::last_write_time(file) - std::chrono::hours(1));
   };
-  for (std::int64_t length = 2; length < 2 + static_cast<std::int64_t>(kKeptTokenFiles); ++length) {
+  for (std::int64_t length = 20; length < 20 + static_cast<std::int64_t>(kKeptTokenFiles); ++length) {
     EXPECT_TRUE(with_length(length));
     grow_older();
   }
-  EXPECT_FALSE(with_length(2)) << "all are there, and this one is used again";
+  EXPECT_FALSE(with_length(20)) << "all are there, and this one is used again";
   EXPECT_TRUE(with_length(50));
   EXPECT_EQ(kept().size(), kKeptTokenFiles);
-  EXPECT_FALSE(with_length(2));
-  EXPECT_FALSE(with_length(4));
-  EXPECT_TRUE(with_length(3)) << "the one that was unused for longest went";
+  EXPECT_FALSE(with_length(20));
+  EXPECT_FALSE(with_length(22));
+  EXPECT_TRUE(with_length(21)) << "the one that was unused for longest went";
 }
 
 TEST_F(TokenCache, WhereNothingCanBeWrittenTokensStayInMemory) {

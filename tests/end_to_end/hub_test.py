@@ -215,12 +215,13 @@ def test_chat_templates_of_their_own_come_along(machine: Machine, model: Path):
     machine.hub.repositories["org/model"] |= {template: b"{{ tools }}", "other/x.jinja": b"x"}
     machine.run("tokenize", "--hf_model_id", "org/model")
     assert template in machine.downloaded() and "other/x.jinja" not in machine.downloaded()
-    machine.run("tokenize", "--hf_model_id", "org/model", "--offline")
+    machine.run("tokenize", "--hf_model_id", "org/model", HF_HUB_OFFLINE="1")
     (snapshot,) = (machine.folder / "hf_home/hub/models--org--model/snapshots").iterdir()
     assert (snapshot / template).read_bytes() == b"{{ tools }}"
     # As a program leaves it that does not know of them.
     (snapshot / template).unlink()
-    assert_refused(machine.run("tokenize", "--hf_model_id", "org/model", "--offline", code=2), 2, "not whole in the hub's cache")
+    done = machine.run("tokenize", "--hf_model_id", "org/model", code=2, HF_HUB_OFFLINE="1")
+    assert_refused(done, 2, "not whole in the hub's cache")
     machine.run("tokenize", "--hf_model_id", "org/model")
     assert (snapshot / template).exists()
 

@@ -73,6 +73,14 @@ def assert_decodes_equal(folder, reference, texts, seed):
         assert number >= len(encoded) or "".join(parts) + rest == whole, ids
 
 
+@pytest.mark.parametrize("line", ["1", '"a"', "[1.5]", "[-1]", "[2147483648]", '["1"]', "[1"])
+def test_lines_that_are_no_ids(line, tmp_path):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(SMALL["gpt2"]))
+    command = [BINARY, "tokenize", "--decode", "--hf_model_id", tmp_path]
+    done = subprocess.run(command, input=f"[1]\n{line}\n", capture_output=True, text=True)
+    assert done.returncode == 3 and "standard input, line 2" in done.stderr and "try:" in done.stderr, done.stderr
+
+
 def check(folder, reference, count, seed):
     extra = [token.content for token in reference.get_added_tokens_decoder().values()]
     assert_equal(folder, reference, fuzz_text.texts(seed, count, extra))
