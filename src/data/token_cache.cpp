@@ -22,7 +22,7 @@ using Log = std::function<void(const std::string&)>;
 // of kAlignment. Numbers are as the processor has them.
 struct Header {
   std::array<char, 8> name = {'A', 'N', 'N', 'E', 'A', 'L', 'T', 'K'};
-  std::uint32_t version = 1;  // changes with the form of the file, and with what makes tokens of rows
+  std::uint32_t version = 2;  // changes with the form of the file, and with what makes tokens of rows
   std::uint32_t json_bytes = 0;
   std::array<char, 64> sha256 = {};  // of the hashes of the JSON text and of each array
 };
@@ -53,10 +53,15 @@ std::string hash_of(std::string_view json, const ExampleArrays& arrays) {
 }
 
 Json json_of(const ExampleCounts& counts) {
-  return {{"rows", counts.rows},           {"dropped", counts.dropped},
-          {"truncated", counts.truncated}, {"first_dropped", counts.first_dropped},
-          {"skipped", counts.skipped},     {"trained_tokens", counts.trained_tokens},
-          {"ended", counts.ended},         {"longest", counts.longest}};
+  return {{"rows", counts.rows},
+          {"dropped", counts.dropped},
+          {"truncated", counts.truncated},
+          {"first_dropped", counts.first_dropped},
+          {"skipped", counts.skipped},
+          {"trained_tokens", counts.trained_tokens},
+          {"ended", counts.ended},
+          {"longest", counts.longest},
+          {"specials_in_text", counts.specials_in_text}};
 }
 
 ExampleCounts counts_of(const Json& json) {
@@ -67,7 +72,8 @@ ExampleCounts counts_of(const Json& json) {
           .skipped = json.at("skipped"),
           .trained_tokens = json.at("trained_tokens"),
           .ended = json.at("ended"),
-          .longest = json.at("longest")};
+          .longest = json.at("longest"),
+          .specials_in_text = json.at("specials_in_text")};
 }
 
 // All that decides the tokens.

@@ -35,7 +35,7 @@ class TokenCache : public Scratch {
     Scratch::SetUp();
     std::string text;
     for (int row = 0; row < 40; ++row)
-      append_text_pair(text, std::string(row % 5, 'p'), std::string(row % 7, 'o'));
+      append_text_pair(text, std::string(row % 5, 'p'), std::string(row % 7, row % 5 == 2 ? '$' : 'o'));
     data_ = write("data/training.jsonl", text);
     write("model/tokenizer.json", "{}");
   }
@@ -71,9 +71,9 @@ void expect_same(const ExampleSet& one, const ExampleSet& other) {
   }
   const auto &a = one.counts(), &b = other.counts();
   EXPECT_EQ(std::tie(a.rows, a.dropped, a.first_dropped, a.truncated, a.skipped, a.trained_tokens, a.ended,
-                     a.longest),
+                     a.longest, a.specials_in_text),
             std::tie(b.rows, b.dropped, b.first_dropped, b.truncated, b.skipped, b.trained_tokens, b.ended,
-                     b.longest));
+                     b.longest, b.specials_in_text));
 }
 
 // Oracle: load_examples().
@@ -82,6 +82,7 @@ TEST_F(TokenCache, TheSecondLoadTokenizesNothing) {
   const auto first = load(options);
   expect_same(first, load_examples(data_, ByteEncoder(), options, {}));
   EXPECT_GT(first.counts().truncated, 0);
+  EXPECT_GT(first.counts().specials_in_text, 0);
   ASSERT_EQ(kept().size(), 1u);
   const auto content = content_of(kept()[0]);
   const auto second = load(options);
