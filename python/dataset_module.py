@@ -7,8 +7,8 @@ from typing import Optional
 @dataclass
 class HFDatasetConfig:
     # begin: made by tools/make_docs from the options of `anneal train`
-    # A .jsonl, .json, .csv, .tsv or .txt file (also .gz or .zst), a .parquet or .arrow file, a folder or a pattern of such
-    # files, or the id of a dataset on the Hugging Face hub. Another name than the default resets hfdc_dataset_config and
+    # A .jsonl, .json, .csv, .tsv, .txt, .parquet or .arrow file (also .gz or .zst), a folder or a pattern of such files, or
+    # the id of a dataset on the Hugging Face hub. Another name than the default resets hfdc_dataset_config and
     # hfdc_field_mapping to empty, unless they are given too.
     dataset_name: str
     # The subset of the dataset; empty: its default one.

@@ -346,9 +346,10 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_sources(folder: Path, config: dict[str, Any]) -> dict[str, str]:
     """By name; files of their own come before tokenizer_config.json."""
     default = folder / "chat_template.jinja"
-    sources = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("additional_chat_templates/*.jinja")}
-    if default.exists():
-        sources["default"] = default.read_text(encoding="utf-8")
+    sources = {"default": default.read_text(encoding="utf-8")} if default.exists() else {}
+    # As transformers has it, one of these may be named default too.
+    for path in folder.glob("additional_chat_templates/*.jinja"):
+        sources[path.stem] = path.read_text(encoding="utf-8")
     if sources:
         return sources
     given = config.get("chat_template") or {}

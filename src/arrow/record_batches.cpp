@@ -34,10 +34,13 @@ Value require(arrow::Result<Value> result, const std::string& name) {
 
 // Not mapped: its pages would stay, and count as memory of this process.
 std::shared_ptr<arrow::io::RandomAccessFile> open_file(const ArrowInput& input) {
-  std::shared_ptr<arrow::io::RandomAccessFile> file =
-      require(arrow::io::ReadableFile::Open(input.file.path.string()), input.file.path.string());
-  if (require(file->GetSize(), input.file.path.string()) == 0)
-    fail_damaged(input.file.path.string(), "the file is empty");
+  const auto name = input.file.path.string();
+  // Arrow closes the descriptor that it gets.
+  const std::shared_ptr<arrow::io::RandomAccessFile> file =
+      require(input.content < 0 ? arrow::io::ReadableFile::Open(name)
+                                : arrow::io::ReadableFile::Open(::dup(input.content)),
+              name);
+  if (require(file->GetSize(), name) == 0) fail_damaged(name, "the file is empty");
   return file;
 }
 

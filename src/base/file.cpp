@@ -162,6 +162,11 @@ bool is_folder(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, error);
 }
 
+bool is_removed(int descriptor) {
+  struct stat status {};
+  return ::fstat(descriptor, &status) == 0 && status.st_nlink == 0;
+}
+
 bool is_open_for_writing(std::int64_t descriptor) {
   const int flags = ::fcntl(static_cast<int>(descriptor), F_GETFL);
   return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;

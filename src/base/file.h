@@ -80,6 +80,9 @@ bool is_folder(const std::filesystem::path& path);
 
 bool is_open_for_writing(std::int64_t descriptor);
 
+// Whether no name leads to the open file any more.
+bool is_removed(int descriptor);
+
 // Makes the folder and its parents. Throws UserError(kUsage) with the remedy.
 void make_folder(const std::filesystem::path& folder, const std::string& remedy);
 

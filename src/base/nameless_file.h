@@ -18,6 +18,8 @@ class NamelessFile {
   // Of what was appended, by any thread, once nothing is appended any more.
   void finish() { flush(); }
   void read(std::size_t offset, std::size_t size, char* to) const;
+  // To be read from, after finish(); stays this one's.
+  int descriptor() const { return descriptor_; }
   // All that was appended, as long as this lives. Call once, last.
   std::string_view map();
 

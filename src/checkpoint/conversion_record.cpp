@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/folder_entries.h"
 
 namespace anneal {
 namespace {
@@ -53,8 +54,7 @@ OutputState look_at_output(const fs::path& folder, const Json& options,
 void write_conversion_record(const fs::path& folder, const Json& options,
                              const std::vector<ConversionInput>& inputs) {
   Json files = Json::object();
-  for (const auto& entry : fs::directory_iterator(folder))
-    files[entry.path().filename().string()] = entry.file_size();
+  for (const auto& file : files_below(folder)) files[file.string()] = fs::file_size(folder / file);
   const Json record = {{"version", 1}, {"options", options}, {"inputs", hashes_of(inputs)}, {"files", files}};
   write_file_atomically(folder / kConversionRecord, record.dump(2) + "\n");
 }

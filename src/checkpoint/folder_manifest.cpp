@@ -1,11 +1,11 @@
 #include "checkpoint/folder_manifest.h"
 
-#include <algorithm>
 #include <map>
 #include <system_error>
 #include <vector>
 
 #include "base/file.h"
+#include "base/folder_entries.h"
 #include "base/json.h"
 
 namespace anneal {
@@ -40,16 +40,21 @@ void require_listed_file(const fs::path& path, const Json& entry, const std::str
     damaged("does not have the SHA-256 that manifest.json says");
 }
 
+// Whether it names a file in the folder or one of its folders, and nothing elsewhere.
+bool is_below(const fs::path& name) {
+  return name.is_relative() && name.has_filename() && name == name.lexically_normal() &&
+         *name.begin() != ".." && *name.begin() != ".";
+}
+
 // Every ranks-th file of the folder.
 Json described_files(const fs::path& folder, int rank, int ranks) {
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
-  std::sort(paths.begin(), paths.end());
+  const auto names = files_below(folder);
   Json files = Json::object();
-  for (auto index = static_cast<std::size_t>(rank); index < paths.size(); index += ranks)
-    files[paths[index].filename().string()] = {
-        {"size", fs::file_size(paths[index])},
-        {"sha256", sha256_hex_of_file(paths[index], ExitCode::kModel)}};
+  for (auto index = static_cast<std::size_t>(rank); index < names.size(); index += ranks) {
+    const auto path = folder / names[index];
+    files[names[index].string()] = {{"size", fs::file_size(path)},
+                                    {"sha256", sha256_hex_of_file(path, ExitCode::kModel)}};
+  }
   return files;
 }
 
@@ -85,7 +90,7 @@ void require_manifest_holds(const fs::path& folder) {
   const auto files =
       required<std::map<std::string, Json>>(manifest_of(folder), "files", where, ExitCode::kModel);
   for (const auto& [name, entry] : files) {
-    if (fs::path(name).filename() != name || !entry.is_object())
+    if (!is_below(name) || !entry.is_object())
       fail(ExitCode::kModel, "has no valid entry for \"" + name + "\"", where, kRemedy);
     require_listed_file(folder / name, entry, where);
   }

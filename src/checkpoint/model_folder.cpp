@@ -3,17 +3,14 @@
 #include <map>
 
 #include "base/json.h"
+#include "hub/model.h"
 
 namespace anneal {
 namespace {
 
 constexpr const char* kTokenizerFiles[] = {
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
-    "merges.txt",     "tokenizer.model",       "added_tokens.json",       "chat_template.jinja"};
-
-void copy_into(const std::filesystem::path& file, const std::filesystem::path& to) {
-  write_file_atomically(to / file.filename(), read_file(file, ExitCode::kModel));
-}
+    "merges.txt",     "tokenizer.model",       "added_tokens.json"};
 
 const char* dtype_in_config(at::ScalarType dtype) {
   return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float32";
@@ -24,12 +21,19 @@ const char* dtype_in_config(at::ScalarType dtype) {
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;
   for (const char* name : kTokenizerFiles)
-    if (std::filesystem::exists(folder / name)) files.push_back(folder / name);
+    if (std::filesystem::exists(folder / name)) files.emplace_back(name);
+  const auto templates = chat_template_files(folder);
+  files.insert(files.end(), templates.begin(), templates.end());
   return files;
 }
 
+void copy_model_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  make_folder(to.parent_path(), "name a folder that can be written");
+  write_file_atomically(to, read_file(from, ExitCode::kModel));
+}
+
 void copy_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to) {
-  for (const auto& file : tokenizer_files(from)) copy_into(file, to);
+  for (const auto& file : tokenizer_files(from)) copy_model_file(from / file, to / file);
 }
 
 std::string config_with_dtype(const std::filesystem::path& folder, at::ScalarType dtype) {
@@ -58,7 +62,7 @@ void write_model_folder(const WeightShare& weights, const std::filesystem::path&
   if (weights.rank != 0) return;
   write_file_atomically(folder / "config.json", config_with_dtype(base, weights.dtype));
   if (const auto generation = base / "generation_config.json"; std::filesystem::exists(generation))
-    copy_into(generation, folder);
+    copy_model_file(generation, folder / generation.filename());
 }
 
 }  // namespace anneal

@@ -7,10 +7,13 @@
 
 namespace anneal {
 
-// The tokenizer's files that are there.
+// The tokenizer's files that are there, relative to `folder`.
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder);
 
-// Copies them byte for byte.
+// Copies a file byte for byte, with the folder that it lies in.
+void copy_model_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// Copies the tokenizer's files from one folder into another.
 void copy_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
 // config.json of `folder` with another dtype, all else as it is.

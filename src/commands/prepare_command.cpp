@@ -12,6 +12,7 @@
 #include "data/tokenizer_encoder.h"
 #include "data/tokenizing_progress.h"
 #include "formats/jsonl.h"
+#include "tokenizer/decode_stream.h"
 
 namespace anneal {
 namespace {
@@ -62,14 +63,20 @@ void show_texts(const std::filesystem::path& path, const PrepareOptions& options
 void show_tokens(const ExampleView& example, const Tokenizer& tokenizer) {
   const auto marks = marks_of_trained_text();
   std::string text, pieces;
+  DecodeStream stream(tokenizer, /*skip_special_tokens=*/false);
   std::size_t at = 0;
   const auto show = [&](std::size_t end, bool is_trained) {
     if (at == end) return;
     const auto ids = example.ids.subspan(at, end - at);
     at = end;
     pieces += is_trained ? " " + marks.begin : "";
-    text += (is_trained ? marks.begin : "") + tokenizer.decode(ids, false) + (is_trained ? marks.end : "");
-    for (const auto id : ids) pieces += (pieces.ends_with(marks.begin) ? "" : " ") + tokenizer.piece(id);
+    text += is_trained ? marks.begin : "";
+    for (const auto id : ids) {
+      text += stream.add(id);
+      pieces += (pieces.ends_with(marks.begin) ? "" : " ") + tokenizer.piece(id);
+    }
+    if (at == example.ids.size()) text += stream.finish();
+    text += is_trained ? marks.end : "";
     pieces += is_trained ? marks.end : "";
   };
   show(example.prompt_length, false);

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <limits>
 
 #include "base/console.h"
 #include "base/json.h"
+#include "tokenizer/decode_stream.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/unicode.h"
 
@@ -25,6 +28,37 @@ std::string text_of_line(const std::string& line, std::size_t number, bool json_
   return json.get<std::string>();
 }
 
+OrderedJson tokens_of_line(const std::string& line, std::size_t number, const TokenizeOptions& options,
+                           const Tokenizer& tokenizer) {
+  const std::string text = text_of_line(line, number, options.json_lines);
+  const auto ids = tokenizer.encode(text, {options.add_special_tokens, options.special_in_text});
+  OrderedJson out = {{"ids", ids}, {"pieces", OrderedJson::array()}};
+  for (const auto id : ids) out["pieces"].push_back(tokenizer.piece(id));
+  return out;
+}
+
+std::vector<std::int32_t> ids_of_line(const std::string& line, const std::string& where) {
+  const Json json = parse_json(line, where, ExitCode::kData);
+  const auto is_id = [](const Json& value) {
+    return value.is_number_unsigned() && value <= std::numeric_limits<std::int32_t>::max();
+  };
+  if (!json.is_array() || !std::all_of(json.begin(), json.end(), is_id))
+    fail(ExitCode::kData, "the line is not an array of ids", where,
+         "write one JSON array of integers a line");
+  return json.get<std::vector<std::int32_t>>();
+}
+
+// Its last part is what the ids before leave over: bytes that make no character.
+OrderedJson text_of_ids(const std::string& line, std::size_t number, const Tokenizer& tokenizer) {
+  const auto ids = ids_of_line(line, fmt::format("standard input, line {}", number));
+  OrderedJson out = {{"text", tokenizer.decode(ids, /*skip_special_tokens=*/false)},
+                     {"parts", OrderedJson::array()}};
+  DecodeStream stream(tokenizer, /*skip_special_tokens=*/false);
+  for (const auto id : ids) out["parts"].push_back(stream.add(id));
+  out["parts"].push_back(stream.finish());
+  return out;
+}
+
 }  // namespace
 
 int run_tokenize(TokenizeOptions& options, const std::set<std::string>&) {
@@ -33,10 +67,8 @@ int run_tokenize(TokenizeOptions& options, const std::set<std::string>&) {
                   /*is_offline=*/false, [](const std::string& line) { Console(stderr).say(line); }));
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
-    const std::string text = text_of_line(line, number, options.json_lines);
-    const auto ids = tokenizer.encode(text, {options.add_special_tokens, options.special_in_text});
-    OrderedJson out = {{"ids", ids}, {"pieces", OrderedJson::array()}};
-    for (const auto id : ids) out["pieces"].push_back(tokenizer.piece(id));
+    const auto out = options.decode ? text_of_ids(line, number, tokenizer)
+                                    : tokens_of_line(line, number, options, tokenizer);
     std::cout << out.dump() << '\n';
   }
   std::cout.flush();

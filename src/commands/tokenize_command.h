@@ -1,4 +1,4 @@
-// anneal tokenize: ids and pieces of each line of standard input.
+// anneal tokenize: ids and pieces of each line of standard input; or the text of ids.
 #pragma once
 #include <set>
 #include <string>
@@ -15,6 +15,7 @@ struct TokenizeOptions {
   bool json_lines = false;
   bool add_special_tokens = true;
   bool special_in_text = true;
+  bool decode = false;
 
   static void fields(auto& c, auto field) {
     field("hf_model_id", c.hf_model_id,
@@ -25,6 +26,8 @@ struct TokenizeOptions {
     field("add_special_tokens", c.add_special_tokens,
           "Add what the tokenizer puts around a text, such as BOS.");
     field("special_in_text", c.special_in_text, "Text that equals a special token becomes that token.");
+    field("decode", c.decode,
+          "Each input line is a JSON array of ids: gives their text, and what of it each id completes.");
   }
 
   void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {

@@ -43,13 +43,12 @@ struct DatasetOptions {
   bool describes_dataset = true;
 
   static void fields(auto& c, auto field) {
-    field(
-        "hfdc_dataset_name", c.hfdc_dataset_name,
-        "A .jsonl, .json, .csv, .tsv or .txt file (also .gz or .zst), a .parquet or .arrow file, a folder or "
-        "a pattern of such files, or the id of a dataset on the Hugging Face hub. Another name than the "
-        "default resets hfdc_dataset_config and hfdc_field_mapping to empty, "
-        "unless "
-        "they are given too.");
+    field("hfdc_dataset_name", c.hfdc_dataset_name,
+          "A .jsonl, .json, .csv, .tsv, .txt, .parquet or .arrow file (also .gz or .zst), a folder or "
+          "a pattern of such files, or the id of a dataset on the Hugging Face hub. Another name than the "
+          "default resets hfdc_dataset_config and hfdc_field_mapping to empty, "
+          "unless "
+          "they are given too.");
     field("data", c.data,
           "NAME or NAME:WEIGHT, once for each of several datasets, in the place of hfdc_dataset_name; the "
           "other "

@@ -34,13 +34,16 @@ ExampleMaker::ExampleMaker(const ExampleEncoder& encoder, const ExampleOptions& 
 }
 
 MadeExample ExampleMaker::make(std::string_view input, std::string_view output) const {
+  auto prompt = encoder_.encode_prompt(input);
   auto trained = encoder_.encode_continuation(output);
   Example example;
+  example.specials_in_text = encoder_.count_specials(std::span(prompt).subspan(leading_specials_)) +
+                             encoder_.count_specials(trained);
   if (eos_id_) {
     if (trained.empty() || trained.back() != *eos_id_) trained.push_back(*eos_id_);
     example.has_end = true;
   }
-  return join(encoder_.encode_prompt(input), std::move(trained), std::move(example));
+  return join(std::move(prompt), std::move(trained), std::move(example));
 }
 
 MadeExample ExampleMaker::make(const RenderedChat& chat) const {

@@ -24,6 +24,8 @@ class ExampleEncoder {
   // Of a rendered chat, which brings its special tokens itself; see Tokenizer::encode_cut().
   virtual CutIds encode_chat(std::string_view text, std::span<const std::size_t> cuts) const = 0;
   virtual std::optional<std::int32_t> eos_id() const = 0;  // to append; nothing where none is
+  // How many of them are special tokens.
+  virtual std::int64_t count_specials(std::span<const std::int32_t> ids) const = 0;
   // Tokens that encode_prompt() puts before those of the text.
   virtual std::size_t leading_specials() const { return encode_prompt("").size(); }
 };
@@ -39,7 +41,8 @@ struct Example {
   std::int64_t row = 0;            // of the file, from 0; lines that cannot be read count
   bool has_end = false;            // the last token is the end of sequence, or closes a template's turn
   std::vector<std::int32_t> untrained =
-      {};  // as in count_trained(): the turns between those of the assistant
+      {};                             // as in count_trained(): the turns between those of the assistant
+  std::int64_t specials_in_text = 0;  // before any cut; of a chat none, which the template writes
 
   std::int64_t trained_tokens() const { return count_trained(ids.size(), prompt_length, untrained); }
 };

@@ -27,6 +27,7 @@ void ExampleCounts::add(const ExampleCounts& more) {
   trained_tokens += more.trained_tokens;
   ended += more.ended;
   longest = std::max(longest, more.longest);
+  specials_in_text += more.specials_in_text;
 }
 
 void ExampleBuffer::append(const Example& example) {
@@ -38,6 +39,7 @@ void ExampleBuffer::append(const Example& example) {
   untrained_starts_.push_back(static_cast<std::int64_t>(untrained_.size()));
   counts.trained_tokens += example.trained_tokens();
   counts.ended += example.has_end;
+  counts.specials_in_text += example.specials_in_text;
   counts.longest = std::max(counts.longest, static_cast<std::int64_t>(example.ids.size()));
 }
 

@@ -28,8 +28,9 @@ struct ExampleCounts {
   std::int64_t truncated = 0;
   std::int64_t skipped = 0;  // lines that could not be read
   std::int64_t trained_tokens = 0;
-  std::int64_t ended = 0;    // examples whose last token is the end of what the model is to write
-  std::int64_t longest = 0;  // tokens of the longest example
+  std::int64_t ended = 0;             // examples whose last token is the end of what the model is to write
+  std::int64_t longest = 0;           // tokens of the longest example
+  std::int64_t specials_in_text = 0;  // special tokens that the texts of rows hold
 
   void add(const ExampleCounts& more);
 };

@@ -93,6 +93,10 @@ std::vector<std::string> preflight_report(const ExampleSet& examples, const Exam
   lines.push_back(fmt::format(
       "trained: {} of {} tokens ({}); the end in {} of the samples", counts.trained_tokens, examples.tokens(),
       percent(counts.trained_tokens, examples.tokens()), percent(counts.ended, examples.size())));
+  if (counts.specials_in_text > 0)
+    lines.push_back(
+        fmt::format("special tokens in the texts of rows: {} (--no_special_in_text makes text of them)",
+                    counts.specials_in_text));
   const auto lengths = sorted_lengths(examples);
   if (lengths.empty()) return lines;
   const auto at = [&](double quantile) {

@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+#include "formats/unpack.h"
+
 namespace anneal {
 namespace {
 
@@ -19,15 +21,13 @@ std::string lower_extension(const std::filesystem::path& path) {
 }  // namespace
 
 RowFile row_file(const std::filesystem::path& path) {
-  static const std::map<std::string, FileKind> kTextKinds = {
+  static const std::map<std::string, FileKind> kKinds = {
       {".jsonl", FileKind::kJsonLines}, {".ndjson", FileKind::kJsonLines}, {".json", FileKind::kJson},
-      {".csv", FileKind::kCsv},         {".tsv", FileKind::kCsv},          {".txt", FileKind::kText}};
+      {".csv", FileKind::kCsv},         {".tsv", FileKind::kCsv},          {".txt", FileKind::kText},
+      {".parquet", FileKind::kParquet}, {".arrow", FileKind::kArrow}};
   RowFile file{path};
-  auto extension = lower_extension(path);
-  if (extension == ".parquet") file.kind = FileKind::kParquet;
-  if (extension == ".arrow") file.kind = FileKind::kArrow;
-  if (extension == ".gz" || extension == ".zst") extension = lower_extension(path.stem());
-  if (const auto found = kTextKinds.find(extension); found != kTextKinds.end()) file.kind = found->second;
+  const auto extension = lower_extension(is_packed(path) ? path.stem() : path);
+  if (const auto found = kKinds.find(extension); found != kKinds.end()) file.kind = found->second;
   if (extension == ".tsv") file.delimiter = '\t';
   return file;
 }

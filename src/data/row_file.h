@@ -14,10 +14,10 @@ struct RowFile {
 };
 
 inline constexpr const char* kReadableKinds =
-    ".jsonl, .json, .csv, .tsv or .txt (each also .gz or .zst), .parquet or .arrow";
+    ".jsonl, .json, .csv, .tsv, .txt, .parquet or .arrow (each also .gz or .zst)";
 
-// By the extension, lower or upper case: .jsonl or .ndjson, .json, .csv, .tsv, .txt, each also followed by
-// .gz or .zst; .parquet; .arrow. kNone for any other.
+// By the extension, lower or upper case: .jsonl or .ndjson, .json, .csv, .tsv, .txt, .parquet, .arrow, each
+// also followed by .gz or .zst. kNone for any other.
 RowFile row_file(const std::filesystem::path& path);
 
 // Whether the `datasets` library may make rows of a file of this name, where row_file() says kNone.

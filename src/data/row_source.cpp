@@ -58,7 +58,7 @@ std::unique_ptr<RowSource> open_rows(const RowFile& file, ColumnPicker& columns,
       return open_text_rows(file, columns, scratch);
     case FileKind::kParquet:
     case FileKind::kArrow:
-      return open_arrow_rows(file, columns);
+      return open_arrow_rows(file, columns, scratch);
     default:
       return open_json_rows(file, columns, scratch);
   }

@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "data/folder_lock.h"
+#include "data/token_files.h"
+#include "hub/model.h"
 
 namespace anneal {
 namespace {
@@ -20,12 +22,11 @@ using Log = std::function<void(const std::string&)>;
 // of kAlignment. Numbers are as the processor has them.
 struct Header {
   std::array<char, 8> name = {'A', 'N', 'N', 'E', 'A', 'L', 'T', 'K'};
-  std::uint32_t version = 1;  // changes with the form of the file, and with what makes tokens of rows
+  std::uint32_t version = 2;  // changes with the form of the file, and with what makes tokens of rows
   std::uint32_t json_bytes = 0;
   std::array<char, 64> sha256 = {};  // of the hashes of the JSON text and of each array
 };
 constexpr std::size_t kAlignment = 16;
-constexpr std::size_t kKeyDigits = 16;  // of the key, in the file's name
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -52,10 +53,15 @@ std::string hash_of(std::string_view json, const ExampleArrays& arrays) {
 }
 
 Json json_of(const ExampleCounts& counts) {
-  return {{"rows", counts.rows},           {"dropped", counts.dropped},
-          {"truncated", counts.truncated}, {"first_dropped", counts.first_dropped},
-          {"skipped", counts.skipped},     {"trained_tokens", counts.trained_tokens},
-          {"ended", counts.ended},         {"longest", counts.longest}};
+  return {{"rows", counts.rows},
+          {"dropped", counts.dropped},
+          {"truncated", counts.truncated},
+          {"first_dropped", counts.first_dropped},
+          {"skipped", counts.skipped},
+          {"trained_tokens", counts.trained_tokens},
+          {"ended", counts.ended},
+          {"longest", counts.longest},
+          {"specials_in_text", counts.specials_in_text}};
 }
 
 ExampleCounts counts_of(const Json& json) {
@@ -66,7 +72,8 @@ ExampleCounts counts_of(const Json& json) {
           .skipped = json.at("skipped"),
           .trained_tokens = json.at("trained_tokens"),
           .ended = json.at("ended"),
-          .longest = json.at("longest")};
+          .longest = json.at("longest"),
+          .specials_in_text = json.at("specials_in_text")};
 }
 
 // All that decides the tokens.
@@ -78,15 +85,14 @@ std::string key_of(const fs::path& path, const TokenOrigin& origin, ExampleOptio
               {"skip_bad_rows", set_options.skip_bad_rows}};
   if (set_options.first_rows) key["first_rows"] = *set_options.first_rows;
   std::vector<fs::path> files;
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "generation_config.json", "chat_template.jinja"})
-    files.push_back(origin.model_folder / name);
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(origin.model_folder / "additional_chat_templates", error))
-    files.push_back(entry.path());
+  for (const char* name :
+       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"})
+    if (fs::is_regular_file(origin.model_folder / name, error)) files.emplace_back(name);
+  const auto templates = chat_template_files(origin.model_folder);
+  files.insert(files.end(), templates.begin(), templates.end());
   for (const auto& file : files)
-    if (fs::is_regular_file(file, error))
-      key["model"][file.filename().string()] = sha256_hex_of_file(file, ExitCode::kModel);
+    key["model"][file.string()] = sha256_hex_of_file(origin.model_folder / file, ExitCode::kModel);
   return sha256_hex(key.dump());
 }
 
@@ -97,7 +103,9 @@ bool are_starts(std::span<const std::int64_t> starts, std::size_t count, std::si
 
 // Nothing where the file does not hold what a Header promises; then it is made again.
 std::optional<ExampleSet> map_examples(const fs::path& path, const std::string& key) try {
-  const auto file = std::make_shared<MappedFile>(path, ExitCode::kData);
+  const auto in_use = std::make_shared<const TokenFileInUse>(path);
+  if (!in_use->is_there()) return std::nullopt;
+  const auto file = std::make_shared<const MappedFile>(path, ExitCode::kData);
   const auto text = file->text();
   Header header;
   if (text.size() < sizeof header) return std::nullopt;
@@ -122,7 +130,8 @@ std::optional<ExampleSet> map_examples(const fs::path& path, const std::string& 
       arrays.prompt_lengths.size() != samples || !are_starts(arrays.starts, samples, arrays.ids.size()) ||
       !are_starts(arrays.untrained_starts, samples, arrays.untrained.size()))
     return std::nullopt;
-  return ExampleSet(arrays, counts_of(json.at("counts")), file);
+  return ExampleSet(arrays, counts_of(json.at("counts")),
+                    std::make_shared<const std::pair<decltype(in_use), decltype(file)>>(in_use, file));
 } catch (const Json::exception&) {
   return std::nullopt;
 }
@@ -169,8 +178,7 @@ ExampleSet load_kept_examples(const fs::path& path, const TokenOrigin& origin, c
   std::error_code error;
   if (!set_options.required && !fs::exists(path, error)) return {};
   const auto key = key_of(path, origin, options, set_options);
-  const auto folder = path.parent_path() / "tokens";
-  const auto file = folder / (path.stem().string() + "-" + key.substr(0, kKeyDigits));
+  const auto file = token_file(path, origin.data_sha256, key);
   const auto kept = [&]() -> std::optional<ExampleSet> {
     if (!fs::exists(file, error)) return std::nullopt;
     auto examples = map_examples(file, key);
@@ -184,7 +192,7 @@ ExampleSet load_kept_examples(const fs::path& path, const TokenOrigin& origin, c
   };
   std::optional<FolderLock> lock;
   try {
-    make_folder(folder, "");
+    make_folder(file.parent_path(), "");
     lock.emplace(file, say);
   } catch (const UserError& failure) {
     return in_memory(failure.problems()[0].where + ": " + failure.problems()[0].problem);
@@ -196,6 +204,7 @@ ExampleSet load_kept_examples(const fs::path& path, const TokenOrigin& origin, c
   try {
     remove_leftovers(file);
     write_examples(file, key, examples);
+    remove_old_token_files(file, say);
   } catch (const UserError& failure) {
     say("notice: the tokens of " + path.string() +
         " are not kept for the next run: " + failure.problems()[0].problem);

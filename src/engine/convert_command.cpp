@@ -121,35 +121,39 @@ void look_at_adapter(const Conversion& conversion, const ConvertRequest& request
 }
 
 // The checkpoint's own where it has any: never a mixture of two.
-std::vector<fs::path> tokenizer_files_of(const Conversion& conversion) {
-  auto files = tokenizer_files(conversion.checkpoint.folder);
-  if (files.empty() && conversion.base) files = tokenizer_files(*conversion.base);
-  if (files.empty()) warn("neither the checkpoint nor the base model has a tokenizer");
+std::vector<ConversionInput> tokenizer_files_of(const Conversion& conversion) {
+  std::vector<fs::path> folders{conversion.checkpoint.folder};
+  if (conversion.base) folders.push_back(*conversion.base);
+  std::vector<ConversionInput> files;
+  for (const auto& folder : folders) {
+    for (const auto& file : tokenizer_files(folder)) files.emplace_back(file.string(), folder / file);
+    if (!files.empty()) return files;
+  }
+  warn("neither the checkpoint nor the base model has a tokenizer");
   return files;
 }
 
-// Files that are copied as they are.
-std::vector<fs::path> copied_files(const Conversion& conversion) {
+// Files that are copied as they are, under the same names.
+std::vector<ConversionInput> copied_files(const Conversion& conversion) {
   auto files = tokenizer_files_of(conversion);
   if (conversion.writes_adapter()) {
-    files.push_back(conversion.adapter_weights());
-    files.push_back(conversion.adapter_config());
+    files.emplace_back("adapter_model.safetensors", conversion.adapter_weights());
+    files.emplace_back("adapter_config.json", conversion.adapter_config());
     return files;
   }
   std::vector<fs::path> folders{conversion.weights()};
   if (conversion.base) folders.push_back(*conversion.base);
   for (const auto& folder : folders)
     if (const auto generation = folder / "generation_config.json"; fs::exists(generation)) {
-      files.push_back(generation);
+      files.emplace_back("generation_config.json", generation);
       break;
     }
   return files;
 }
 
-std::vector<ConversionInput> inputs_of(const Conversion& conversion, const std::vector<fs::path>& copied,
+std::vector<ConversionInput> inputs_of(const Conversion& conversion, std::vector<ConversionInput> copied,
                                        const ConvertedModel* model) {
-  std::vector<ConversionInput> inputs;
-  for (const auto& file : copied) inputs.emplace_back(file.filename().string(), file);
+  auto inputs = std::move(copied);
   if (model == nullptr) return inputs;
   inputs.emplace_back("weights/config.json", conversion.weights() / "config.json");
   for (const auto& file : model->weights().files())
@@ -220,16 +224,15 @@ void check_model(const Conversion& conversion, const ConvertRequest& request, co
 }
 
 void write_output(const Conversion& conversion, const ConvertRequest& request, const Json& options,
-                  const std::vector<fs::path>& copied, const std::vector<ConversionInput>& inputs,
+                  const std::vector<ConversionInput>& copied, const std::vector<ConversionInput>& inputs,
                   const ConvertedModel* model) {
   constexpr std::int64_t kSmallFiles = 16 << 20;
   StagedFolder staged(conversion.output);
   std::int64_t bytes = kSmallFiles + (model != nullptr ? model->bytes() : 0);
-  for (const auto& file : copied) bytes += static_cast<std::int64_t>(fs::file_size(file));
+  for (const auto& [name, path] : copied) bytes += static_cast<std::int64_t>(fs::file_size(path));
   require_free_space(staged.path(), bytes, "--output_dir");
   if (model != nullptr) write_model(conversion, request, *model, staged.path());
-  for (const auto& file : copied)
-    write_file_atomically(staged.path() / file.filename(), read_file(file, ExitCode::kModel));
+  for (const auto& [name, path] : copied) copy_model_file(path, staged.path() / name);
   if (model != nullptr)
     check_model(conversion, request, *model, staged.path());
   else

@@ -7,6 +7,7 @@
 #include "base/activity.h"
 #include "base/duration.h"
 #include "base/file.h"
+#include "base/folder_entries.h"
 #include "base/options.h"
 #include "base/progress.h"
 #include "checkpoint/trained_base.h"
@@ -144,8 +145,7 @@ std::string fingerprint(const fs::path& checkpoint) {
   if (fs::exists(checkpoint / "manifest.json"))
     return sha256_hex_of_file(checkpoint / "manifest.json", ExitCode::kModel);
   std::map<std::string, std::uintmax_t> sizes;
-  for (const auto& entry : fs::directory_iterator(checkpoint))
-    if (entry.is_regular_file()) sizes[entry.path().filename().string()] = entry.file_size();
+  for (const auto& file : files_below(checkpoint)) sizes[file.string()] = fs::file_size(checkpoint / file);
   return sha256_hex(Json(sizes).dump());
 }
 

@@ -142,7 +142,7 @@ SaveFormats save_formats(const TrainRequest& request, std::optional<LoraShape> s
       if (is_root) copy_tokenizer_files(base, to);
     };
     std::set<std::string> alone = {"manifest.json"};
-    for (const auto& file : tokenizer_files(base)) alone.insert(file.filename().string());
+    for (const auto& file : tokenizer_files(base)) alone.insert(file.begin()->string());
     return {write_checkpoint, write_state,
             [alone](const std::string& name) { return alone.count(name) == 0; }};
   }

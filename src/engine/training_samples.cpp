@@ -19,6 +19,8 @@ void describe_examples(const ExampleSet& set, const char* name, RunLog& log) {
     notes += fmt::format(", {} dropped ({})", rows, reason);
   if (set.counts().skipped > 0) notes += fmt::format(", {} bad lines skipped", set.counts().skipped);
   if (set.counts().truncated > 0) notes += fmt::format(", {} cut at max_seq_length", set.counts().truncated);
+  if (set.counts().specials_in_text > 0)
+    notes += fmt::format(", {} special tokens in the texts of rows", set.counts().specials_in_text);
   log.say(fmt::format("{}: {} samples, {} tokens, {} of them trained, longest {}{}", name, set.size(),
                       set.tokens(), set.counts().trained_tokens, set.counts().longest, notes));
 }

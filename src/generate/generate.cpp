@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <deque>
 #include <list>
+#include <optional>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "generate/kv_cache.h"
 #include "generate/sampler.h"
+#include "tokenizer/decode_stream.h"
 
 namespace anneal {
 namespace {
@@ -28,6 +30,9 @@ struct Sequence {
   std::int64_t stored = 0;        // tokens whose keys and values the cache holds
   KvCache::Blocks blocks;
   bool has_long_keys = false;  // of longrope
+  // Of what was generated, where there are texts to stop at.
+  std::optional<DecodeStream> stream;
+  std::string text;
 
   std::int64_t length() const { return static_cast<std::int64_t>(ids.size()); }
   std::int64_t generated() const { return length() - static_cast<std::int64_t>(prompt->ids.size()); }
@@ -85,7 +90,9 @@ class Generation {
       fail(ExitCode::kData, "the prompt has no token to begin with", "row " + std::to_string(prompt.index),
            "leave the row out, or give it an input");
     if (length >= longest_) return on_completion_({prompt.index, {}, "", FinishReason::kPromptTooLong});
-    waiting_.push_back({&prompt, prompt.ids, std::min(longest_, length + options_.max_tokens)});
+    auto& sequence = waiting_.emplace_back(
+        Sequence{&prompt, prompt.ids, std::min(longest_, length + options_.max_tokens)});
+    if (!options_.stop.empty()) sequence.stream.emplace(tokenizer_, /*skip_special_tokens=*/true);
   }
 
   // Which rows run next: those of running sequences, then those of as many waiting ones as there is room for.
@@ -160,7 +167,8 @@ class Generation {
   at::Tensor run_model(const std::vector<Scheduled>& pass);
   void sample_rows(const at::Tensor& logits_MV, std::span<Sequence* const> sequences);
   void finish(const std::vector<Sequence*>& advanced);
-  std::optional<Completion> completion_of(const Sequence& sequence) const;
+  bool completes_a_stop(Sequence& sequence) const;
+  std::optional<Completion> completion_of(Sequence& sequence) const;
 
   const CausalLm& model_;
   const Tokenizer& tokenizer_;
@@ -252,11 +260,21 @@ void Generation::sample_rows(const at::Tensor& logits_MV, std::span<Sequence* co
   });
 }
 
-std::optional<Completion> Generation::completion_of(const Sequence& sequence) const {
+// Whether the token that was just appended completes a text to stop at.
+bool Generation::completes_a_stop(Sequence& sequence) const {
+  if (!sequence.stream) return false;
+  const auto before = sequence.text.size();
+  sequence.text += sequence.stream->add(sequence.ids.back());
+  return std::any_of(options_.stop.begin(), options_.stop.end(), [&](const std::string& stop) {
+    return sequence.text.find(stop, before - std::min(before, stop.size())) != std::string::npos;
+  });
+}
+
+std::optional<Completion> Generation::completion_of(Sequence& sequence) const {
   const auto ids = sequence.new_ids();
   const bool stopped = std::binary_search(stop_ids_.begin(), stop_ids_.end(), ids.back());
   const bool at_the_end = sequence.length() == sequence.longest;
-  if (!stopped && !at_the_end && options_.stop.empty()) return std::nullopt;
+  if (!completes_a_stop(sequence) && !stopped && !at_the_end) return std::nullopt;
   auto text = tokenizer_.decode(ids.first(ids.size() - (stopped ? 1 : 0)), /*skip_special_tokens=*/true);
   auto cut = std::string::npos;
   for (const auto& stop : options_.stop) cut = std::min(cut, text.find(stop));

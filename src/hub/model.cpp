@@ -1,6 +1,9 @@
 #include "hub/model.h"
 
+#include <algorithm>
+
 #include "base/file.h"
+#include "base/folder_entries.h"
 #include "base/json.h"
 #include "base/nearest.h"
 
@@ -12,6 +15,11 @@ namespace fs = std::filesystem;
 bool has(const fs::path& folder, const std::string& name) {
   std::error_code error;
   return fs::is_regular_file(folder / name, error);
+}
+
+bool is_chat_template(const fs::path& name) {
+  return name == "chat_template.jinja" ||
+         (name.parent_path() == kMoreChatTemplates && name.extension() == ".jinja");
 }
 
 bool has_all_weights(const fs::path& folder) {
@@ -33,6 +41,14 @@ bool is_there(const fs::path& folder, ModelPart part) {
   if (part == ModelPart::kConfig) return has(folder, "config.json");
   if (part == ModelPart::kTokenizer) return has(folder, "tokenizer.json");
   return has(folder, "config.json") && has(folder, "tokenizer.json") && has_all_weights(folder);
+}
+
+// What the model has on the Hub and the snapshot lacks, as far as the Hub's client has noted what there is.
+bool lacks_chat_templates(const HubRepository& repository, const fs::path& snapshot) {
+  const auto names = cached_file_names(repository);
+  return names && std::any_of(names->begin(), names->end(), [&](const std::string& name) {
+           return is_chat_template(name) && !has(snapshot, name);
+         });
 }
 
 Problem no_such_model(const std::string& path_or_id, const std::string& where) {
@@ -57,11 +73,22 @@ HubSelection files_of(ModelPart part) {
 
 }  // namespace
 
+std::vector<fs::path> chat_template_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& within : {folder, folder / kMoreChatTemplates})
+    for (const auto& entry : entries_of(within))
+      if (const auto name = entry.lexically_relative(folder); is_chat_template(name) && has(folder, name))
+        files.push_back(name);
+  return files;
+}
+
 fs::path find_model(const ModelName& model, ModelPart part) {
   if (is_folder(model.path_or_id)) return model.path_or_id;
   if (!is_hub_id(model.path_or_id)) return {};
-  const auto snapshot = cached_snapshot({RepositoryKind::kModel, model.path_or_id, model.revision});
-  return snapshot && is_there(*snapshot, part) ? *snapshot : fs::path();
+  const HubRepository repository{RepositoryKind::kModel, model.path_or_id, model.revision};
+  const auto snapshot = cached_snapshot(repository);
+  if (!snapshot || !is_there(*snapshot, part)) return {};
+  return part != ModelPart::kConfig && lacks_chat_templates(repository, *snapshot) ? fs::path() : *snapshot;
 }
 
 void check_model_name(const std::string& path_or_id, const std::string& flag,
@@ -86,7 +113,8 @@ fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, co
          hub_cache().string(),
          did_you_mean({RepositoryKind::kModel, id}) + "download it where the network is on: hf download " +
              id);
-  const auto snapshot = download_from_hub({RepositoryKind::kModel, id, model.revision}, files_of(part), log);
+  HubRepository repository{RepositoryKind::kModel, id, model.revision};
+  const auto snapshot = download_from_hub(repository, files_of(part), log);
   if (!is_there(snapshot, part))
     fail(ExitCode::kModel,
          part == ModelPart::kConfig ? "the model has no config.json"
@@ -94,6 +122,12 @@ fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, co
              ? "the model has no tokenizer.json"
              : "the model lacks config.json, tokenizer.json or its weights as safetensors",
          id, "name a model that has them; pickled weights (.bin) are never read");
+  // Apart, since the patterns above leave out all folders; of the same commit, whatever the branch is now.
+  repository.revision = snapshot.filename().string();
+  if (part != ModelPart::kConfig &&
+      (lacks_chat_templates(repository, snapshot) || !cached_file_names(repository)))
+    download_from_hub(repository, {{}, {std::string(kMoreChatTemplates) + "/*.jinja"}, {}},
+                      [](const std::string&) {});
   return snapshot;
 }
 

@@ -9,6 +9,12 @@
 
 namespace anneal {
 
+// Where a model keeps chat templates beside its chat_template.jinja; a file's name is its template's.
+constexpr const char* kMoreChatTemplates = "additional_chat_templates";
+
+// The chat templates of a model that are files of their own, relative to its folder.
+std::vector<std::filesystem::path> chat_template_files(const std::filesystem::path& folder);
+
 enum class ModelPart { kConfig, kTokenizer, kWhole };  // kWhole: config, tokenizer and weights
 
 struct ModelName {

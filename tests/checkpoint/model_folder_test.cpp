@@ -79,11 +79,15 @@ TEST_F(ModelFolder, CopiesTokenizerAndGenerationFiles) {
   folder_.write("model/chat_template.jinja", "{{ x }}");
   folder_.write("model/generation_config.json", "{}");
   folder_.write("model/README.md", "no");
+  folder_.write("model/additional_chat_templates/tool_use.jinja", "{{ tools }}");
+  folder_.write("model/additional_chat_templates/notes.md", "no");
   write_model_folder(share_of_weights(model, at::kFloat, alone), folder_ / "model", out_);
   copy_tokenizer_files(folder_ / "model", out_);
   EXPECT_EQ(folder_.read("out/tokenizer.json"), "{\"a\":\r\n1}\n");
   EXPECT_EQ(folder_.read("out/chat_template.jinja"), "{{ x }}");
   EXPECT_EQ(folder_.read("out/generation_config.json"), "{}");
+  EXPECT_EQ(folder_.read("out/additional_chat_templates/tool_use.jinja"), "{{ tools }}");
+  EXPECT_FALSE(std::filesystem::exists(out_ / "additional_chat_templates/notes.md"));
   EXPECT_FALSE(std::filesystem::exists(out_ / "README.md"));
   EXPECT_FALSE(std::filesystem::exists(out_ / "vocab.json"));
 }

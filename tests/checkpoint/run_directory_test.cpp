@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/folder_manifest.h"
 #include "tests/support/scratch_folder.h"
 #include "tests/support/user_error.h"
 
@@ -54,6 +55,30 @@ TEST_F(RunDirectoryTest, ACheckpointHasAManifest) {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(folder_.read("run/latest"), "checkpoint-20\n");
   EXPECT_EQ(folder_.read("run/best"), "checkpoint-20\n");
+}
+
+// Oracle: the bytes that were written; names that lead out of the folder, by hand.
+TEST_F(RunDirectoryTest, AManifestListsTheFilesOfFoldersToo) {
+  RunDirectory run(folder_.path(), "run", false, alone);
+  run.save_checkpoint(20, [](const fs::path& folder) {
+    fs::create_directory(folder / "more");
+    write_file_atomically(folder / "more/data", "abc");
+  });
+  const auto checkpoint = folder_ / "run/checkpoint-20";
+  const auto manifest = folder_.read("run/checkpoint-20/manifest.json");
+  EXPECT_EQ(Json::parse(manifest)["files"]["more/data"]["size"], 3);
+  EXPECT_NO_THROW(require_manifest_holds(checkpoint));
+  folder_.write("run/checkpoint-20/more/data", "abd");
+  expect_user_error(ExitCode::kModel, "does not have the SHA-256",
+                    [&] { require_manifest_holds(checkpoint); });
+  folder_.write("data", "abc");
+  for (const std::string name : {"../../data", "more/../../../data", "/data", "more/", "."}) {
+    auto json = Json::parse(manifest);
+    json["files"] = {{name, json["files"]["more/data"]}};
+    folder_.write("run/checkpoint-20/manifest.json", json.dump());
+    expect_user_error(ExitCode::kModel, "has no valid entry for \"" + name + "\"",
+                      [&] { require_manifest_holds(checkpoint); });
+  }
 }
 
 // Oracle: names by hand; numbers count, not their text.

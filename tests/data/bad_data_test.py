@@ -163,6 +163,9 @@ def test_case_22_an_end_of_sequence_is_not_doubled(model, tmp_path):
     shown = with_model(tmp_path, model, [{"q": "a", "a": "b"}], "--show", 1).stdout
     eos = re.search(r"end of sequence: \d+ \((.*)\)", shown)[1]
     again = with_model(tmp_path, model, [{"q": "a", "a": "b" + eos}], "--show", 1).stdout
+    assert "special tokens in the texts of rows: 1 " in again and "in the texts" not in shown
+    plain = with_model(tmp_path, model, [{"q": "a", "a": "b" + eos}], "--no_special_in_text").stdout
+    assert "in the texts" not in plain
     tokens = [re.search(r"^tokens:.*", text, re.M)[0] for text in (shown, again)]
     assert tokens[0] == tokens[1] and tokens[0].count(eos) == 1
 

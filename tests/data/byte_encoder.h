@@ -1,5 +1,7 @@
 // A tokenizer that can be followed by hand.
 #pragma once
+#include <algorithm>
+
 #include "data/example.h"
 
 namespace anneal {
@@ -25,6 +27,9 @@ class ByteEncoder : public ExampleEncoder {
   }
   CutIds encode_chat(std::string_view text, std::span<const std::size_t> cuts) const override {
     return {encode_continuation(text), {cuts.begin(), cuts.end()}};
+  }
+  std::int64_t count_specials(std::span<const std::int32_t> ids) const override {
+    return std::count(ids.begin(), ids.end(), kEos);
   }
   std::optional<std::int32_t> eos_id() const override { return has_eos ? std::optional(kEos) : std::nullopt; }
 };

@@ -154,14 +154,25 @@ def test_a_turn_begins_where_its_prompt_ends(tmp_path: Path) -> None:
     assert trained_text(model, example) == "\n\n  indented<|im_end|>"
 
 
-def test_named_templates(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["config", "files", "files with another default"])
+def test_named_templates(place: str, tmp_path: Path) -> None:
     """Oracle: transformers takes tool_use where there are tools, else default."""
     model = chats.make_folder(tmp_path / "model", chats.OWN["marked"])
-    (model / "chat_template.jinja").unlink()
-    config = json.loads((model / "tokenizer_config.json").read_text())
     tool_use = chats.MARKED.replace("{%- for message", "{{- tools | tojson }}{%- for message", 1)
-    config["chat_template"] = [{"name": "default", "template": chats.MARKED}, {"name": "tool_use", "template": tool_use}]
-    (model / "tokenizer_config.json").write_text(json.dumps(config))
+    templates = {"default": chats.MARKED, "tool_use": tool_use, "rag": "{{ raise_exception('never asked for') }}"}
+    if place == "config":
+        (model / "chat_template.jinja").unlink()
+        config = json.loads((model / "tokenizer_config.json").read_text())
+        config["chat_template"] = [{"name": name, "template": template} for name, template in templates.items()]
+        (model / "tokenizer_config.json").write_text(json.dumps(config))
+    else:
+        (model / "additional_chat_templates").mkdir()
+        if place == "files with another default":
+            (model / "chat_template.jinja").write_text(templates["rag"])
+        else:
+            del templates["default"]
+        for name, template in templates.items():
+            (model / "additional_chat_templates" / f"{name}.jinja").write_text(template)
     tokenizer = AutoTokenizer.from_pretrained(model)
     rows = [CHAT, CHAT | {"tools": chats.TOOLS}]
     examples, _ = probe(model, write_rows(tmp_path / "chats.jsonl", rows))

@@ -30,6 +30,19 @@ TEST(Example, IsPromptOutputEnd) {
   EXPECT_THAT(made("a", "x", {.add_eos = false}).example.ids, ElementsAre(kBos, 'a', 'x'));
 }
 
+// Oracle: by hand; "$" is a special token. What the tokenizer or the maker adds does not count.
+TEST(Example, SpecialTokensInTextsAreCounted) {
+  const auto specials = [](std::string_view input, std::string_view output) {
+    return made(input, output, {.max_seq_length = 9}).example.specials_in_text;
+  };
+  EXPECT_EQ(specials("ab", "xy"), 0);
+  EXPECT_EQ(specials("$a", "$x$"), 3);
+  EXPECT_EQ(specials("a", "xyzxyzxyzxyz$"), 1) << "behind the cut too";
+  ExampleBuffer buffer;
+  for (const char* output : {"$", "x", "$$"}) buffer.append(made("a", output, {}).example);
+  EXPECT_EQ(buffer.counts.specials_in_text, 3);
+}
+
 // Oracle: spec section 3.4, by hand; the limit is 5 tokens.
 TEST(Example, OutputsAreCutWithoutAnEnd) {
   const ExampleOptions options{.max_seq_length = 5};

@@ -64,11 +64,13 @@ TEST(Preflight, FindsAnEndThatNobodyStopsAt) {
 TEST(Preflight, ReportsTheSamples) {
   const auto set =
       set_of({{{kBos, 5, kEos}, 2, 0, kEnds}, {{kBos, 5, 6, 7}, 1, 1}, {{kBos, 5, 6, 7, 8}, 1, 2}},
-             {.rows = 9, .dropped = {{"empty", 1}}, .truncated = 2, .skipped = 3});
+             {.rows = 9, .dropped = {{"empty", 1}}, .truncated = 2, .skipped = 3, .specials_in_text = 4});
   EXPECT_THAT(preflight_report(set, {.max_seq_length = 5}),
               testing::ElementsAre("dropped: 1 (empty)", "skipped: 3 lines that cannot be read",
                                    "cut at max_seq_length 5: 2 (66.7 %)",
                                    "trained: 8 of 12 tokens (66.7 %); the end in 33.3 % of the samples",
+                                   "special tokens in the texts of rows: 4 (--no_special_in_text makes "
+                                   "text of them)",
                                    "lengths: median 4, 95 % up to 4, longest 5 tokens",
                                    "  up to      4 tokens:        2 " + std::string(40, '#'),
                                    "  up to      8 tokens:        1 " + std::string(20, '#')));

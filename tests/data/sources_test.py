@@ -152,6 +152,21 @@ def test_packed_texts(tmp_path, monkeypatch, name, pack, extension):
     assert plain == expected_columns(rows, ["text"])
 
 
+@pytest.mark.parametrize("pack, extension", [(gzip.compress, ".GZ"), (zstd, ".zst")])
+@pytest.mark.parametrize("kind", ["parquet", "file", "stream"])
+def test_packed_arrow_files(tmp_path, kind, pack, extension):
+    """Oracle: the same file, not packed."""
+    table = pyarrow.table({"text": [f"row {number}" for number in range(5000)]})
+    source = written(table, tmp_path / ("x.parquet" if kind == "parquet" else "x.arrow"), kind)
+    content = source.read_bytes()
+    source.with_name(source.name + extension).write_bytes(pack(content[:20]) + pack(content[20:]))
+    assert prepare_columns(tmp_path, source.name + extension, ["text"]) == prepare_columns(tmp_path, source, ["text"])
+    source.with_name(source.name + extension).write_bytes(pack(content[: len(content) // 2])[:-5])
+    done = prepare(tmp_path, "--hfdc_dataset_name", source.name + extension, "--hfdc_input_template", "a",
+                   "--hfdc_output_template", "{text}", "--data_dir", "other", code=3)  # fmt: skip
+    assert f"{source.name}{extension}" in done.stderr and "the compressed data ends too early" in done.stderr
+
+
 @pytest.mark.parametrize("damage, message", [
     (lambda packed: packed[:-5], "the compressed data ends too early"),
     (lambda packed: packed[:4] + b"\xff" * 8 + packed[12:], "not sound"),

@@ -202,6 +202,13 @@ def test_config_file_and_print_config(model: Path, data: Path, tmp_path: Path):
     assert (resolved["lora_rank"], resolved["learning_rate"], resolved["lora_alpha"]) == (4, 0.25, 32)
     path.write_text(json.dumps({"lora_rnk": 4, "learning_rate": "x"}))
     assert_refused(anneal("train", "--config", path, "--hf_model_id", model, check=False), USAGE, "lora_rnk", "learning_rate")
+    for text, problem in (
+        ('{"lora_rank": 4, "lora_alpha": 1, "lora_rank": 8}', 'the key "lora_rank" stands twice'),
+        ('{"lora_rank": 4} // the rank', "run.json"),
+        ("[4]", "run.json"),
+    ):
+        path.write_text(text)
+        assert_refused(anneal("train", "--config", path, "--print_config", check=False), USAGE, problem)
 
 
 def test_help_starts_without_torch():

@@ -12,11 +12,15 @@ from support import chats
 from support.program import anneal, assert_refused, steps_of, write_rows
 
 KIND = chats.OWN["thinking"]
+TOOL_USE = "{{ tools | tojson }}" + chats.THINKING
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return chats.make_model(tmp_path_factory.mktemp("chat") / "model", KIND)
+    folder = chats.make_model(tmp_path_factory.mktemp("chat") / "model", KIND)
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "tool_use.jinja").write_text(TOOL_USE)
+    return folder
 
 
 def _sharegpt(row: chats.Chat) -> dict:
@@ -41,6 +45,14 @@ def test_from_a_dataset_to_predictions(model: Path, tmp_path: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     run = tmp_path / "results" / "model"
+    manifest = json.loads((run / "checkpoint-2" / "manifest.json").read_text())
+    assert "additional_chat_templates/tool_use.jinja" in manifest["files"]
+    assert not (run / "resume" / "step-2" / "additional_chat_templates").exists(), "a state needs no tokenizer"
+    for _ in range(2):
+        converted = anneal("convert", "--base_model", model, "--checkpoint", run / "checkpoint-2")
+    assert "up to date" in converted.stdout
+    for folder in (run / "checkpoint-2", run / "checkpoint-2.hf_model"):
+        assert AutoTokenizer.from_pretrained(folder).chat_template == {"default": chats.THINKING, "tool_use": TOOL_USE}
     network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     network = PeftModel.from_pretrained(network, run / (run / "best").read_text().strip()).eval()
     stops = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")]
@@ -62,14 +74,14 @@ def test_the_second_run_renders_and_tokenizes_nothing(model: Path, tmp_path: Pat
     assert first.returncode == 0 and "tokens of" not in first.stdout, first.stderr
     assert "notice: the samples end in <|im_end|>" in first.stdout, "the tokenizer's own end is another"
     (kept,) = [path for path in (tmp_path / "tokens").iterdir() if path.suffix != ".lock"]
-    before = (kept.stat().st_ino, kept.stat().st_mtime_ns)
+    before = (kept.stat().st_ino, kept.read_bytes())
     monkeypatch.setenv("ANNEAL_PYTHON", "/nowhere/python3")  # what renders chats
     for flags in ([], ["--num_workers", "2"]):
         again = _train(model, tmp_path, "--new_run", *flags)
         assert again.returncode == 0 and f"tokens of {tmp_path / 'training.jsonl'} from {kept}" in again.stdout, again.stderr
     losses = [steps_of(tmp_path / "results" / run)[0]["loss"] for run in ("model", "model-2")]
     assert losses[0] == losses[1]
-    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == before
+    assert (kept.stat().st_ino, kept.read_bytes()) == before
     kept.write_bytes(kept.read_bytes()[:-1])
     assert_refused(_train(model, tmp_path, "--new_run"), 6, "/nowhere/python3")
 

@@ -210,6 +210,22 @@ def test_each_command_fetches_what_it_needs(machine: Machine, model: Path, tiny)
     assert "model.safetensors.index.json" in machine.downloaded()
 
 
+def test_chat_templates_of_their_own_come_along(machine: Machine, model: Path):
+    template = "additional_chat_templates/tool_use.jinja"
+    machine.hub.repositories["org/model"] |= {template: b"{{ tools }}", "other/x.jinja": b"x"}
+    machine.run("tokenize", "--hf_model_id", "org/model")
+    assert template in machine.downloaded() and "other/x.jinja" not in machine.downloaded()
+    machine.run("tokenize", "--hf_model_id", "org/model", HF_HUB_OFFLINE="1")
+    (snapshot,) = (machine.folder / "hf_home/hub/models--org--model/snapshots").iterdir()
+    assert (snapshot / template).read_bytes() == b"{{ tools }}"
+    # As a program leaves it that does not know of them.
+    (snapshot / template).unlink()
+    done = machine.run("tokenize", "--hf_model_id", "org/model", code=2, HF_HUB_OFFLINE="1")
+    assert_refused(done, 2, "not whole in the hub's cache")
+    machine.run("tokenize", "--hf_model_id", "org/model")
+    assert (snapshot / template).exists()
+
+
 def test_several_ranks_download_once(machine: Machine, model: Path):
     machine.run("train", "--hf_model_id", "org/model", *train_flags(machine), "--num_workers", 2)
     assert len(machine.downloaded()) == len(set(machine.downloaded()))

@@ -3,7 +3,8 @@
 //
 // Mutates the inputs of the corpus, and those found on the way that took a branch as often as none before.
 // Before each call the input is written to the work folder, so that it is still there when a sanitizer, an
-// exception, ten seconds without an end, or a GB of memory end the process.
+// exception, ten seconds without an end, or a GB of memory end the process. Seconds are the process's own: it
+// may be stopped meanwhile, or have to share its processor.
 #include "tests/fuzz/driver.h"
 
 #include <fcntl.h>
@@ -13,11 +14,11 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -52,6 +53,14 @@ namespace anneal {
 namespace {
 
 constexpr int kSecondsForAnInput = 10;
+
+// SIGPROF comes after so many seconds of the processor; with 0 none does.
+void set_alarm(int seconds) {
+  const itimerval timer{.it_interval = {}, .it_value = {.tv_sec = seconds, .tv_usec = 0}};
+  ::setitimer(ITIMER_PROF, &timer, nullptr);
+}
+
+double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 struct Settings {
   fs::path corpus, work = fs::temp_directory_path() / "anneal-fuzz";
@@ -101,7 +110,7 @@ class Fuzzer {
     descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (descriptor_ < 0)
       fail(ExitCode::kUsage, "cannot write the file", file_.string(), "name another --work");
-    std::signal(SIGALRM, on_alarm);
+    std::signal(SIGPROF, on_alarm);
   }
   ~Fuzzer() { ::close(descriptor_); }
   Fuzzer(const Fuzzer&) = delete;
@@ -114,19 +123,18 @@ class Fuzzer {
 
   void run_mutations() {
     load_corpus();
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = processor_seconds();
     const auto goes_on = [&] {
       if (settings_.seconds == 0) return calls_ < settings_.count;
-      return std::chrono::steady_clock::now() - start < std::chrono::seconds(settings_.seconds);
+      return processor_seconds() - start < static_cast<double>(settings_.seconds);
     };
     const auto first = inputs_.size();
     while (goes_on()) {
       auto input = mutator_.mutated(pick(), pick());
       if (run(input)) inputs_.push_back(std::move(input));
     }
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     std::printf("fuzz: %lld inputs in %.0f s, %lld of them refused, %zu new ways through the code\n",
-                static_cast<long long>(calls_), seconds.count(), static_cast<long long>(refused_),
+                static_cast<long long>(calls_), processor_seconds() - start, static_cast<long long>(refused_),
                 inputs_.size() - first);
   }
 
@@ -161,7 +169,7 @@ class Fuzzer {
     keep(input);
     taken.fill(0);
     branch_before = 0;
-    ::alarm(kSecondsForAnInput);
+    set_alarm(kSecondsForAnInput);
     try {
       kFuzzTarget.run(file_, input);
     } catch (const UserError&) {
@@ -170,7 +178,7 @@ class Fuzzer {
       std::fprintf(stderr, "fuzz: an exception that is no UserError: %s\n", error.what());
       std::abort();
     }
-    ::alarm(0);
+    set_alarm(0);
     ++calls_;
     bool is_new = false;
     for (std::size_t branch = 0; branch < kBranches; ++branch) {

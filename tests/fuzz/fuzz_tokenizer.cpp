@@ -1,6 +1,7 @@
 // tokenizer.json: loading, and what a tokenizer that was loaded makes of texts.
 #include "formats/utf8.h"
 #include "tests/fuzz/driver.h"
+#include "tokenizer/decode_stream.h"
 #include "tokenizer/tokenizer.h"
 
 namespace anneal {
@@ -27,8 +28,13 @@ void run(const std::filesystem::path& file, std::string_view input) {
     const std::vector<std::size_t> cuts = {0, utf8_prefix(text, text.size() / 2).size(), text.size()};
     const auto cut = tokenizer.encode_cut(text, cuts);
     expect(cut.counts.size() == cuts.size() && cut.counts.back() == cut.ids.size(), "every cut has a count");
-    tokenizer.decode(ids, true);
-    tokenizer.decode(ids, false);
+    for (const bool skips : {true, false}) {
+      tokenizer.decode(ids, skips);
+      DecodeStream stream(tokenizer, skips);
+      for (const auto id : ids) stream.add(id);
+      stream.finish();
+      expect(stream.finish().empty(), "nothing is left behind the end");
+    }
   }
   for (std::int32_t id = -1; id <= std::min(limit, 100) + 1; ++id)
     tokenizer.decode(std::vector{id}, tokenizer.is_special(id));
