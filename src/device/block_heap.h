@@ -31,10 +31,10 @@ class BlockHeap {
   void give_back();
 
   struct Counts {
-    std::int64_t in_use = 0, kept = 0;   // bytes
-    std::int64_t most_in_use = 0;        // at one time
-    std::int64_t made = 0;               // bytes of new pages, since the start
-    std::int64_t calls_of_system = 0;    // mmap and munmap
+    std::int64_t in_use = 0, kept = 0;  // bytes
+    std::int64_t most_in_use = 0;       // at one time
+    std::int64_t made = 0;              // bytes of new pages, since the start
+    std::int64_t calls_of_system = 0;   // mmap and munmap
   };
   Counts counts() const;
 
@@ -51,8 +51,8 @@ class BlockHeap {
   const std::size_t page_;
   mutable std::mutex mutex_;
   std::unordered_map<Address, std::size_t> in_use_;
-  std::map<Address, std::size_t> kept_;                         // no two of them touch
-  std::set<std::pair<std::size_t, Address>> kept_by_size_;      // the same
+  std::map<Address, std::size_t> kept_;                     // no two of them touch
+  std::set<std::pair<std::size_t, Address>> kept_by_size_;  // the same
   Counts counts_;
 };
 

@@ -262,13 +262,13 @@ HWY_EXPORT(backward_tasks);
 DeviceAttention device_attention{};
 
 bool takes_device_attention(const at::Tensor& q_NHD, const at::Tensor& k_NKD) {
-  return q_NHD.is_cuda() && device_attention.takes != nullptr && !wants_plain_forms() &&
+  return q_NHD.is_cuda() && device_attention.takes != nullptr && !wants_plain_form(Kernel::kAttention) &&
          device_attention.takes(q_NHD, k_NKD);
 }
 
 bool takes_fused_path(const at::Tensor& q_NHD, const at::Tensor& k_NKD) {
-  return runs_kernels(q_NHD) && has_fused_attention(q_NHD.scalar_type()) && q_NHD.size(2) % 2 == 0 &&
-         q_NHD.size(1) / k_NKD.size(1) <= kTile;
+  return runs_kernel(Kernel::kAttention, q_NHD) && has_fused_attention(q_NHD.scalar_type()) &&
+         q_NHD.size(2) % 2 == 0 && q_NHD.size(1) / k_NKD.size(1) <= kTile;
 }
 
 }  // namespace

@@ -166,7 +166,7 @@ void multiply_cell(const Factors& f, const Cell& cell, const std::vector<BFloat1
 
 bool takes_block_gemm(const at::Tensor& x_MK) {
   return x_MK.scalar_type() == at::kBFloat16 && x_MK.size(0) >= kFewestRows && x_MK.size(1) % 2 == 0 &&
-         runs_kernels(x_MK) && has_fast_tile_gemm<BFloat16>();
+         runs_kernel(Kernel::kBlockGemm, x_MK) && has_fast_tile_gemm<BFloat16>();
 }
 
 bool takes_float_gemm(const at::Tensor& x_MK, std::int64_t columns) {

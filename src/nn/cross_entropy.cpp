@@ -140,7 +140,8 @@ std::vector<RowLoss> on_host(const RowLosses& losses_N) {
 
 void cross_entropy(at::Tensor& logits_NV, const at::Tensor& targets_N, std::optional<double> gradient_scale,
                    const RowLosses& losses_N) {
-  if (!runs_kernels(logits_NV)) return plain::cross_entropy(logits_NV, targets_N, gradient_scale, losses_N);
+  if (!runs_kernel(Kernel::kCrossEntropy, logits_NV))
+    return plain::cross_entropy(logits_NV, targets_N, gradient_scale, losses_N);
   const LossRows rows{logits_NV, targets_N, gradient_scale, losses_N};
   at::parallel_for(0, logits_NV.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(loss_rows)(rows, begin, end);

@@ -113,7 +113,7 @@ constexpr std::int64_t kRowsPerTask = 16;
 }  // namespace
 
 at::Tensor row_squares(const at::Tensor& weight_OI) {
-  if (!runs_kernels(weight_OI)) return plain::row_squares(weight_OI);
+  if (!runs_kernel(Kernel::kDora, weight_OI)) return plain::row_squares(weight_OI);
   auto squares_O = at::empty({weight_OI.size(0)}, weight_OI.options().dtype(at::kFloat));
   const auto weight = weight_OI.contiguous();
   at::parallel_for(0, weight.size(0), kRowsPerTask, [&](std::int64_t begin, std::int64_t end) {
@@ -142,7 +142,7 @@ void require_directions(const at::Tensor& lengths_O, const at::Tensor& bounds_O,
 }
 
 void scale_columns(const at::Tensor& x_NO, const at::Tensor& factor_O, at::Tensor& y_NO, bool accumulate) {
-  if (!runs_kernels(x_NO)) return plain::scale_columns(x_NO, factor_O, y_NO, accumulate);
+  if (!runs_kernel(Kernel::kDora, x_NO)) return plain::scale_columns(x_NO, factor_O, y_NO, accumulate);
   const Scaling scaling{x_NO, factor_O, y_NO, accumulate};
   at::parallel_for(0, x_NO.size(0), kRowsPerTask, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(scale_rows)(scaling, begin, end);
@@ -150,7 +150,7 @@ void scale_columns(const at::Tensor& x_NO, const at::Tensor& factor_O, at::Tenso
 }
 
 at::Tensor column_dots(const at::Tensor& a_NO, const at::Tensor& b_NO) {
-  if (!runs_kernels(a_NO)) return plain::column_dots(a_NO, b_NO);
+  if (!runs_kernel(Kernel::kDora, a_NO)) return plain::column_dots(a_NO, b_NO);
   const auto columns = a_NO.size(1);
   auto sums_O = at::zeros({columns}, a_NO.options().dtype(at::kFloat));
   const Dots dots{a_NO, b_NO, sums_O};

@@ -100,13 +100,14 @@ constexpr std::int64_t kLow32 = 0xFFFFFFFF;
 }  // namespace
 
 void dropout(const at::Tensor& x_ND, const DropoutKeys& keys, double probability, at::Tensor& y_ND) {
-  if (!runs_kernels(x_ND)) return plain::dropout(x_ND, keys, probability, y_ND);
+  if (!runs_kernel(Kernel::kDropout, x_ND)) return plain::dropout(x_ND, keys, probability, y_ND);
   run(x_ND, keys, probability, y_ND, false);
 }
 
 void add_dropout_backward(const at::Tensor& g_ND, const DropoutKeys& keys, double probability,
                           at::Tensor& sum_ND) {
-  if (!runs_kernels(g_ND)) return plain::add_dropout_backward(g_ND, keys, probability, sum_ND);
+  if (!runs_kernel(Kernel::kDropout, g_ND))
+    return plain::add_dropout_backward(g_ND, keys, probability, sum_ND);
   run(g_ND, keys, probability, sum_ND, true);
 }
 

@@ -5,22 +5,38 @@
 
 namespace anneal {
 
-// True for a tensor of the processor, unless a PlainForms lives.
-bool runs_kernels(const at::Tensor& x);
+enum class Kernel {
+  kAttention,
+  kBlockGemm,
+  kCrossEntropy,
+  kDora,
+  kDropout,
+  kOptimizer,
+  kRmsNorm,
+  kRotary,
+  kSwiglu
+};
+inline constexpr Kernel kAllKernels[] = {Kernel::kAttention, Kernel::kBlockGemm, Kernel::kCrossEntropy,
+                                         Kernel::kDora,      Kernel::kDropout,   Kernel::kOptimizer,
+                                         Kernel::kRmsNorm,   Kernel::kRotary,    Kernel::kSwiglu};
 
-bool wants_plain_forms();  // whether one lives
+// True for a tensor of the processor, unless a PlainForms of the kernel lives.
+bool runs_kernel(Kernel kernel, const at::Tensor& x);
 
-// While one lives, every op that has kernels runs in its plain form: the oracle of a whole step. Of one
-// thread.
+bool wants_plain_form(Kernel kernel);  // whether one lives
+
+// While one lives, ops that have kernels run in their plain form: all of them, the oracle of a whole step, or
+// those of one kernel. Of one thread.
 class PlainForms {
  public:
   PlainForms();
+  explicit PlainForms(Kernel kernel);
   ~PlainForms();
   PlainForms(const PlainForms&) = delete;
   PlainForms& operator=(const PlainForms&) = delete;
 
  private:
-  bool before_;
+  unsigned before_;
 };
 
 }  // namespace anneal

@@ -119,7 +119,7 @@ constexpr std::int64_t kRowsPerTask = 16;
 
 void rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps, at::Tensor& y_ND,
               at::Tensor& inverse_rms_N) {
-  if (!runs_kernels(x_ND)) return plain::rms_norm(x_ND, weight_D, eps, y_ND, inverse_rms_N);
+  if (!runs_kernel(Kernel::kRmsNorm, x_ND)) return plain::rms_norm(x_ND, weight_D, eps, y_ND, inverse_rms_N);
   const Forward forward{x_ND, weight_D, static_cast<float>(eps), y_ND, inverse_rms_N};
   at::parallel_for(0, inverse_rms_N.numel(), kRowsPerTask, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(forward_rows)(forward, begin, end);
@@ -128,7 +128,7 @@ void rms_norm(const at::Tensor& x_ND, const at::Tensor& weight_D, double eps, at
 
 void rms_norm_backward(const at::Tensor& dy_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
                        const at::Tensor& inverse_rms_N, at::Tensor& dx_ND, bool accumulate) {
-  if (!runs_kernels(x_ND))
+  if (!runs_kernel(Kernel::kRmsNorm, x_ND))
     return plain::rms_norm_backward(dy_ND, x_ND, weight_D, inverse_rms_N, dx_ND, accumulate);
   const Backward backward{dy_ND, x_ND, weight_D, inverse_rms_N, dx_ND, accumulate};
   at::parallel_for(0, inverse_rms_N.numel(), kRowsPerTask, [&](std::int64_t begin, std::int64_t end) {

@@ -75,7 +75,7 @@ RopeTable rope_table(const at::Tensor& positions_N, const at::Tensor& inverse_fr
 }
 
 void apply_rope(at::Tensor& x_NHD, const RopeTable& table, Rotation rotation) {
-  if (!runs_kernels(x_NHD)) return plain::apply_rope(x_NHD, table, rotation);
+  if (!runs_kernel(Kernel::kRotary, x_NHD)) return plain::apply_rope(x_NHD, table, rotation);
   const RotateRows rows{x_NHD, table, rotation == Rotation::kInverse};
   at::parallel_for(0, x_NHD.size(0), 8, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(rotate_rows)(rows, begin, end);

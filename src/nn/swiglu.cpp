@@ -85,7 +85,7 @@ constexpr std::int64_t kElementsPerTask = 1 << 14;
 }  // namespace
 
 void swiglu(const at::Tensor& gate, const at::Tensor& up, at::Tensor& activation) {
-  if (!runs_kernels(gate)) return plain::swiglu(gate, up, activation);
+  if (!runs_kernel(Kernel::kSwiglu, gate)) return plain::swiglu(gate, up, activation);
   const Forward forward{gate, up, activation};
   at::parallel_for(0, gate.numel(), kElementsPerTask, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(forward_range)(forward, begin, end);
@@ -93,7 +93,7 @@ void swiglu(const at::Tensor& gate, const at::Tensor& up, at::Tensor& activation
 }
 
 void swiglu_backward(const at::Tensor& d_activation, at::Tensor& gate, at::Tensor& up) {
-  if (!runs_kernels(gate)) return plain::swiglu_backward(d_activation, gate, up);
+  if (!runs_kernel(Kernel::kSwiglu, gate)) return plain::swiglu_backward(d_activation, gate, up);
   const Backward backward{d_activation, gate, up};
   at::parallel_for(0, gate.numel(), kElementsPerTask, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(backward_range)(backward, begin, end);

@@ -67,8 +67,8 @@ void set_speed(const Training& training, double utilisation, Sizing& sizing) {
   sizing.seconds = step_seconds * training.steps;
 }
 
-// The next steps run beside a copy that is written, the last state's is alone with what is held. Where there is
-// no room for a copy, training waits instead.
+// The next steps run beside a copy that is written, the last state's is alone with what is held. Where there
+// is no room for a copy, training waits instead.
 std::int64_t bytes_while_saving(const Training& training, const Sizing& sizing, const StepMemory& held) {
   const bool is_beside_steps = training.save_steps > 0 && training.save_steps < training.steps;
   return saved_copy_bytes(training.shape) +
@@ -89,7 +89,8 @@ Sizing size_training(const Training& training, const Hardware& hardware, int dev
                           std::max<std::int64_t>(0, share - held.states() - held.runtime));
   sizing.memory = step_memory(training.shape, setup, busiest(sizing.plan, request));
   sizing.peak_bytes = sizing.memory.total();
-  if (!hardware.is_gpu) sizing.peak_bytes = std::max(sizing.peak_bytes, bytes_while_saving(training, sizing, held));
+  if (!hardware.is_gpu)
+    sizing.peak_bytes = std::max(sizing.peak_bytes, bytes_while_saving(training, sizing, held));
   sizing.fit = fit_of(sizing.memory.total(), share);
   set_limits(training, setup, share, sizing);
   set_speed(training, utilisation, sizing);

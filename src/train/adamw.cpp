@@ -101,7 +101,7 @@ void AdamW::step(double learning_rate) {
   for (auto& group : groups_) {
     if (group.values.empty()) continue;
     const auto& first = group.values.front();
-    if (!first.is_cuda() && !runs_kernels(first)) {
+    if (!first.is_cuda() && !runs_kernel(Kernel::kOptimizer, first)) {
       for (std::size_t at = 0; at < group.values.size(); ++at)
         plain::adamw(group.values[at], group.gradients[at], group.first_moments[at], group.second_moments[at],
                      {learning_rate, group.weight_decay, updates_});

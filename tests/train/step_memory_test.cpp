@@ -53,7 +53,6 @@ struct Case {
 
 class StepMemoryOf : public testing::TestWithParam<Case> {};
 
-
 constexpr std::int64_t kSamples = 8, kSampleTokens = 256;
 
 Json sizable_config(const char* architecture) {
@@ -79,7 +78,8 @@ struct Training {
       model->train_all_weights();
     else
       add_lora(*model, {8, 8, wanted.dropout, {"all-linear"}}, 1);
-    for (std::uint64_t seed = 0; seed < kSamples; ++seed) ids.push_back(random_ids(kSampleTokens, seed, 1000));
+    for (std::uint64_t seed = 0; seed < kSamples; ++seed)
+      ids.push_back(random_ids(kSampleTokens, seed, 1000));
     for (const auto& sample : ids) pool.push_back({sample, 1});
   }
 
@@ -123,8 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"LlamaForCausalLM", true, 0, 2}, Case{"Qwen3ForCausalLM", false, 0.1, 5},
                     Case{"Qwen3ForCausalLM", false, 0.1, 3}, Case{"Qwen3ForCausalLM", true, 0, 0}));
 
-// Oracle: the counts of the heap that large tensors come from. A step takes what is planned, and the same step
-// again finds that memory there: it makes few pages, where pieces that are kept are all too small.
+// Oracle: the counts of the heap that large tensors come from. A step takes what is planned, and the same
+// step again finds that memory there: it makes few pages, where pieces that are kept are all too small.
 TEST(StepMemory, AStepFindsThePagesOfTheOneBefore) {
   if (!has_fused_attention(at::kBFloat16))
     GTEST_SKIP() << "attention runs in its plain form here, which holds scores";
