@@ -348,8 +348,7 @@ def read_sources(folder: Path, config: dict[str, Any]) -> dict[str, str]:
     default = folder / "chat_template.jinja"
     sources = {"default": default.read_text(encoding="utf-8")} if default.exists() else {}
     # As transformers has it, one of these may be named default too.
-    for path in folder.glob("additional_chat_templates/*.jinja"):
-        sources[path.stem] = path.read_text(encoding="utf-8")
+    sources |= {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("additional_chat_templates/*.jinja")}
     if sources:
         return sources
     given = config.get("chat_template") or {}
