@@ -1,6 +1,6 @@
 """`anneal plan` against the memory that trainings on this processor really take: three shapes, LoRA and full.
 
-Random models of 60 to 180 million parameters train for some steps on samples of full length. Measured is the peak of a
+Random models of 60 to 180 million parameters, and those of --models, train for some steps on samples of full length. Measured is the peak of a
 process's anonymous memory, looked at every 5 ms; the frozen weights that LoRA only maps from the files are not in it,
 and the planner says how many bytes those are. What the planner says is made from config.json and the flags alone.
 """
@@ -77,7 +77,8 @@ def predicted(flags: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument("--models", nargs="*", default=[], type=Path, help="folders of models")
     parser.add_argument("--kinds", nargs="+", default=list(RUNS), choices=RUNS)
     parser.add_argument("--batch", type=int, default=8)
     arguments = parser.parse_args()
@@ -86,8 +87,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         make_data(work / "data", 2 * LENGTH)
-        for shape in arguments.shapes:
-            model = write_folder(work / shape, *SHAPES[shape], dtype=torch.bfloat16)
+        models = {shape: write_folder(work / shape, *SHAPES[shape], dtype=torch.bfloat16) for shape in arguments.shapes}
+        models |= {folder.name: folder for folder in arguments.models}
+        for shape, model in models.items():
             for kind in arguments.kinds:
                 flags = flags_of(model, arguments.batch, kind)
                 command = [str(BUILD / "anneal"), "train", *flags, "--data_dir", str(work / "data"), "--results_dir",
