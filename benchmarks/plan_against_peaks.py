@@ -6,6 +6,7 @@ and the planner says how many bytes those are. What the planner says is made fro
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -57,6 +58,22 @@ def peak_bytes(command: list[str]) -> int:
     return peak
 
 
+def fill_tokenizer(folder: Path, entries: int) -> None:
+    """A tokenizer takes what its entries take: merges of letters until there are as many as real models have."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    vocabulary, merges = tokenizer["model"]["vocab"], tokenizer["model"]["merges"]
+    letters = [text for text in vocabulary if len(text) == 1 and text.isalpha()]
+    pairs = itertools.chain(itertools.product(letters, letters), ((a + b, c) for a, b, c in itertools.product(letters, repeat=3)))
+    unused = entries - 1 - max([*vocabulary.values(), *(token["id"] for token in tokenizer["added_tokens"])])
+    fresh = ((a, b) for a, b in pairs if a + b not in vocabulary)
+    for left, right in itertools.islice(fresh, unused):
+        vocabulary[left + right] = entries - unused
+        merges.append([left, right])
+        unused -= 1
+    path.write_text(json.dumps(tokenizer))
+
+
 def make_data(folder: Path, tokens: int) -> None:
     """Samples that are cut to the full length: every step has the same number of tokens."""
     rows = [{"input": f"{n}", "output": " ".join(str(n * k % 997) for k in range(tokens))} for n in range(64)]
@@ -88,6 +105,8 @@ def main() -> None:
         work = Path(folder)
         make_data(work / "data", 2 * LENGTH)
         models = {shape: write_folder(work / shape, *SHAPES[shape], dtype=torch.bfloat16) for shape in arguments.shapes}
+        for shape, model in models.items():
+            fill_tokenizer(model, SHAPES[shape][1]["vocab_size"])
         models |= {folder.name: folder for folder in arguments.models}
         for shape, model in models.items():
             for kind in arguments.kinds:
