@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import torch  # noqa: E402
 
 from reference.tiny_models import write_folder  # noqa: E402
-from support.program import BUILD, anonymous_bytes, write_rows  # noqa: E402
+from support.program import BUILD, peak_anonymous_bytes, write_rows  # noqa: E402
 
 LENGTH, STEPS = 512, 3
 # name -> family, options of its config
@@ -36,26 +35,6 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 # What is kept decides what counts most: activations, or states.
 RUNS = {"lora": ["--gradient_checkpointing", "off"], "lora, recomputed": ["--gradient_checkpointing", "on"],
         "full": ["--full_ft", "--gradient_checkpointing", "off"]}  # fmt: skip
-
-
-def peak_bytes(command: list[str]) -> int:
-    """Runs it; the most anonymous memory that it had."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        peak, ended = 0, threading.Event()
-
-        def watch() -> None:
-            nonlocal peak
-            while not ended.wait(0.005):
-                peak = max(peak, anonymous_bytes(process.pid))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        message = process.stderr.read()
-        code = process.wait()
-        ended.set()
-        watcher.join()
-    assert code == 0, message
-    return peak
 
 
 def fill_tokenizer(folder: Path, entries: int) -> None:
@@ -114,7 +93,7 @@ def main() -> None:
                 command = [str(BUILD / "anneal"), "train", *flags, "--data_dir", str(work / "data"), "--results_dir",
                            str(work / "results"), "--run_name", f"{shape}-{kind}", "--save_steps", "0", "--eval_steps", "1000",
                            "--report_to", "none", "--force"]  # fmt: skip
-                measured = peak_bytes(command)
+                measured = peak_anonymous_bytes(command)
                 plan = predicted(flags)
                 expected = plan["peak_bytes"] - plan["mapped_bytes"]
                 off = expected / measured - 1
