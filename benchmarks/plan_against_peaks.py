@@ -1,16 +1,16 @@
 """`anneal plan` against the memory that trainings on this processor really take: three shapes, LoRA and full.
 
-Random models of 60 to 180 million parameters train for some steps on samples of full length. Measured is the peak of a
+Random models of 60 to 180 million parameters, and those of --models, train for some steps on samples of full length. Measured is the peak of a
 process's anonymous memory, looked at every 5 ms; the frozen weights that LoRA only maps from the files are not in it,
 and the planner says how many bytes those are. What the planner says is made from config.json and the flags alone.
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import torch  # noqa: E402
 
 from reference.tiny_models import write_folder  # noqa: E402
-from support.program import BUILD, anonymous_bytes, write_rows  # noqa: E402
+from support.program import BUILD, peak_anonymous_bytes, write_rows  # noqa: E402
 
 LENGTH, STEPS = 512, 3
 # name -> family, options of its config
@@ -37,24 +37,20 @@ RUNS = {"lora": ["--gradient_checkpointing", "off"], "lora, recomputed": ["--gra
         "full": ["--full_ft", "--gradient_checkpointing", "off"]}  # fmt: skip
 
 
-def peak_bytes(command: list[str]) -> int:
-    """Runs it; the most anonymous memory that it had."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        peak, ended = 0, threading.Event()
-
-        def watch() -> None:
-            nonlocal peak
-            while not ended.wait(0.005):
-                peak = max(peak, anonymous_bytes(process.pid))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        message = process.stderr.read()
-        code = process.wait()
-        ended.set()
-        watcher.join()
-    assert code == 0, message
-    return peak
+def fill_tokenizer(folder: Path, entries: int) -> None:
+    """A tokenizer takes what its entries take: merges of letters until there are as many as real models have."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    vocabulary, merges = tokenizer["model"]["vocab"], tokenizer["model"]["merges"]
+    letters = [text for text in vocabulary if len(text) == 1 and text.isalpha()]
+    pairs = itertools.chain(itertools.product(letters, letters), ((a + b, c) for a, b, c in itertools.product(letters, repeat=3)))
+    unused = entries - 1 - max([*vocabulary.values(), *(token["id"] for token in tokenizer["added_tokens"])])
+    fresh = ((a, b) for a, b in pairs if a + b not in vocabulary)
+    for left, right in itertools.islice(fresh, unused):
+        vocabulary[left + right] = entries - unused
+        merges.append([left, right])
+        unused -= 1
+    path.write_text(json.dumps(tokenizer))
 
 
 def make_data(folder: Path, tokens: int) -> None:
@@ -77,7 +73,8 @@ def predicted(flags: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument("--models", nargs="*", default=[], type=Path, help="folders of models")
     parser.add_argument("--kinds", nargs="+", default=list(RUNS), choices=RUNS)
     parser.add_argument("--batch", type=int, default=8)
     arguments = parser.parse_args()
@@ -86,14 +83,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         make_data(work / "data", 2 * LENGTH)
-        for shape in arguments.shapes:
-            model = write_folder(work / shape, *SHAPES[shape], dtype=torch.bfloat16)
+        models = {shape: write_folder(work / shape, *SHAPES[shape], dtype=torch.bfloat16) for shape in arguments.shapes}
+        for shape, model in models.items():
+            fill_tokenizer(model, SHAPES[shape][1]["vocab_size"])
+        models |= {folder.name: folder for folder in arguments.models}
+        for shape, model in models.items():
             for kind in arguments.kinds:
                 flags = flags_of(model, arguments.batch, kind)
                 command = [str(BUILD / "anneal"), "train", *flags, "--data_dir", str(work / "data"), "--results_dir",
                            str(work / "results"), "--run_name", f"{shape}-{kind}", "--save_steps", "0", "--eval_steps", "1000",
                            "--report_to", "none", "--force"]  # fmt: skip
-                measured = peak_bytes(command)
+                measured = peak_anonymous_bytes(command)
                 plan = predicted(flags)
                 expected = plan["peak_bytes"] - plan["mapped_bytes"]
                 off = expected / measured - 1

@@ -79,8 +79,11 @@ std::string text_of(const Json& value, const FieldTraits& traits) {
   return value.get<std::string>();
 }
 
+// Of a few short words a misspelt one begins as it was meant: "gpu" is not meant to be cpu.
 Problem wrong_value(const Option& option, const std::string& given, const std::string& expected) {
-  const std::vector<std::string> choices(option.traits.choices.begin(), option.traits.choices.end());
+  std::vector<std::string> choices;
+  for (const auto choice : option.traits.choices)
+    if (!given.empty() && choice.starts_with(given[0])) choices.emplace_back(choice);
   const auto nearest = nearest_name(given, choices);
   return {"\"" + given + "\" is not " + expected, "--" + option.name,
           nearest.empty() ? "give " + expected : "did you mean " + nearest + "?"};

@@ -80,7 +80,8 @@ SourceFiles hub_dataset(const DatasetPlace& place, const HubLog& log) {
   fail(ExitCode::kUsage,
        "\"" + place.name + "\" is no local file or folder, not in the hub's cache, and the network is off",
        "--hfdc_dataset_name (" + hub_cache().string() + ")",
-       "download it where the network is on: hf download --repo-type dataset " + place.name);
+       "download it where the network is on: hf download --repo-type dataset " + place.name +
+           "; or name another, such as a file, with --hfdc_dataset_name");
 }
 
 }  // namespace anneal

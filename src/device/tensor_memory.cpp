@@ -11,7 +11,7 @@
 namespace anneal {
 namespace {
 
-constexpr std::size_t kSmall = 64 << 10;  // those of a step are not worth asking the kernel for
+constexpr std::size_t kSmall = 16 << 10;  // those of a step are not worth asking the kernel for
 
 BlockHeap& heap() {
   static auto* heap = new BlockHeap();  // tensors of static storage are freed after all else

@@ -112,7 +112,7 @@ fs::path fetch_model(const ModelName& model, ModelPart part, bool is_offline, co
          "\"" + id + "\" is no folder here, not whole in the hub's cache, and the network is off",
          hub_cache().string(),
          did_you_mean({RepositoryKind::kModel, id}) + "download it where the network is on: hf download " +
-             id);
+             id + "; or name the folder of a model");
   HubRepository repository{RepositoryKind::kModel, id, model.revision};
   const auto snapshot = download_from_hub(repository, files_of(part), log);
   if (!is_there(snapshot, part))

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
+from reference.tiny_models import write_folder
 from support.faulty_run import FaultyRun
-from support.program import anneal, assert_refused
+from support.program import BUILD, anneal, assert_refused, peak_anonymous_bytes, write_rows
 
 QWEN3_8B = {"architectures": ["Qwen3ForCausalLM"], "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 12288,
             "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
@@ -85,3 +87,16 @@ def test_train_refuses_what_cannot_fit(tiny, tmp_path: Path):
     assert not (run.work / "out" / "results").exists()
     forced = run.start("--full_ft", "--force")
     assert forced.returncode == 4 and "warning: memory: what is held" in forced.stdout, forced.stdout + forced.stderr
+
+
+def test_the_peak_is_what_a_training_takes(tmp_path: Path):
+    """Oracle: the kernel's count of this process's pages. `make bench-plan` does the same with larger models."""
+    sizes = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1, "vocab_size": 40_000, "tie_word_embeddings": True}
+    model = write_folder(tmp_path / "model", "llama", sizes, dtype=torch.bfloat16)
+    write_rows(tmp_path / "data" / "training.jsonl", [{"input": f"{n}", "output": f"{n * n}"} for n in range(8)])
+    (tmp_path / "data" / "validation.jsonl").write_text("")
+    flags = ["--hf_model_id", str(model), "--device", "cpu", "--full_ft", "--max_seq_length", "64", "--max_steps", "1"]
+    taken = peak_anonymous_bytes([str(BUILD / "anneal"), "train", *flags, "--data_dir", str(tmp_path / "data"), "--results_dir",
+                                  str(tmp_path / "results"), "--report_to", "none", "--force"])  # fmt: skip
+    planned = plan(*flags)["peak_bytes"]
+    assert abs(planned / taken - 1) < 0.08, f"{planned} planned, {taken} taken"  # the tokenizer is smaller than its 40,000 entries

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,6 +29,26 @@ def anonymous_bytes(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")), 0)
+
+
+def peak_anonymous_bytes(command: list[str]) -> int:
+    """Runs it; the most anonymous memory that it had."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        peak, ended = 0, threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not ended.wait(0.005):
+                peak = max(peak, anonymous_bytes(process.pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        message = process.stderr.read()
+        code = process.wait()
+        ended.set()
+        watcher.join()
+    assert code == 0, message
+    return peak
 
 
 def wait_for_line(lines: TextIO, text: str) -> None:
