@@ -18,7 +18,8 @@ struct CompletionOptions {
   }
 
   void complete(const std::set<std::string>&, std::vector<Problem>& problems) const {
-    if (shell.empty() && problems.empty()) problems.push_back({"no shell is given", "--shell", "give bash, zsh or fish"});
+    if (shell.empty() && problems.empty())
+      problems.push_back({"no shell is given", "--shell", "give bash, zsh or fish"});
   }
 };
 

@@ -36,14 +36,15 @@ bool shards(const Training& training, const Hardware& hardware, int devices) {
 }
 
 StepSetup setup_of(const Training& training, const Hardware& hardware, int devices, bool is_sharded) {
-  return {.compute_bytes = training.compute_bytes,
-          .base_bytes = training.base_bytes,
-          .is_gpu = hardware.is_gpu,
-          .maps_weights = !hardware.is_gpu && training.stores_as_held,
-          .ranks = devices,
-          .is_sharded = is_sharded,
-          .runtime_bytes = hardware.runtime_bytes +
-                           (hardware.is_gpu ? 0 : training.shape.config.vocab_size * kTokenizerBytesOfAnEntry)};
+  return {
+      .compute_bytes = training.compute_bytes,
+      .base_bytes = training.base_bytes,
+      .is_gpu = hardware.is_gpu,
+      .maps_weights = !hardware.is_gpu && training.stores_as_held,
+      .ranks = devices,
+      .is_sharded = is_sharded,
+      .runtime_bytes = hardware.runtime_bytes +
+                       (hardware.is_gpu ? 0 : training.shape.config.vocab_size * kTokenizerBytesOfAnEntry)};
 }
 
 void set_limits(const Training& training, const StepSetup& setup, std::int64_t memory_bytes, Sizing& sizing) {

@@ -109,9 +109,13 @@ TEST(StepMemory, ActivationsOfQwen) {
   const auto all = step_memory(qwen, setup, {2048, 36}), none = step_memory(qwen, setup, {2048, 0});
   EXPECT_EQ(all.activations - none.activations, 2048 * 35 * (kept - 2 * 4096));
   EXPECT_EQ(all.logits, 256 * 151'936 * 2);
-  // The normed input, the activation, its gradient and that of what was dropped; less the logits, which are
-  // gone.
-  EXPECT_EQ(all.at_work, 2048 * 2 * (4096 + 3 * 12'288) - all.logits);
+  // The head's: the last output, of trained rows three tensors, if all are trained.
+  EXPECT_EQ(all.at_work, 2048 * 2 * 4 * 4096);
+  // On a GPU there is a tensor of what was dropped, and there are ATen's six of float32: the normed input,
+  // the activation, its gradient and that one; less the logits, which are gone.
+  const StepSetup gpu{.compute_bytes = 2, .base_bytes = 2, .is_gpu = true};
+  EXPECT_EQ(step_memory(qwen, gpu, {2048, 36}).at_work,
+            2048 * (2 * (4096 + 3 * 12'288) + 6 * 4 * 12'288) - all.logits);
 }
 
 // Oracle: the module names of transformers.

@@ -30,6 +30,13 @@ inline double relative_error(const at::Tensor& actual, const at::Tensor& expecte
   return size > 0 ? difference / size : difference;
 }
 
+// The length of the difference over the length of what is expected: of many roundings their mean, not their
+// worst.
+inline double relative_distance(const at::Tensor& actual, const at::Tensor& expected) {
+  const auto difference = in_double(actual) - in_double(expected), size = in_double(expected);
+  return ((difference * difference).sum() / (size * size).sum()).sqrt().item<double>();
+}
+
 inline bool bits_are_equal(const at::Tensor& a, const at::Tensor& b) {
   return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a, b);
 }
